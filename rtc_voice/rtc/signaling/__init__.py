@@ -1,0 +1,1 @@
+"""How a call is set up: one module per way of exchanging offers and answers."""
