@@ -1,0 +1,261 @@
+/**
+ * The page: holds the state of one call, moves it on what the person and the bot do, and has it shown.
+ *
+ * `window.rtcVoice` is the debugging surface, also used by the tests: `pc` (the RTCPeerConnection or null), `state`
+ * (see `freshState`), `log` (every message to and from the bot, oldest first, at most 1000), `analyser` (hears
+ * the voice that comes back), `join()`, `leave()`. With `?raw=1` the browser's echo cancellation, noise suppression
+ * and gain control are off, for measuring.
+ */
+
+import { Call, CallError, openDevices } from "./call.js";
+import { FigureReader } from "./figures.js";
+import { LevelMeter } from "./meter.js";
+import { FaceOverlay } from "./overlay.js";
+import { botProblem } from "./problems.js";
+import { element, show } from "./view.js";
+
+const FIGURES_EVERY_MS = 1000;
+const KNOBS_EVERY_MS = 100; // a slider being dragged would send a message per pixel
+const NO_FACE_AFTER_MS = 4000; // the first face normally takes well under a second
+const LOG_LIMIT = 1000;
+
+const freshState = () => ({
+  phase: "idle", // idle, devices, connecting, connected, ended
+  shaky: false, // connected, but nothing has come for a while
+  problem: null,
+  hasCamera: false,
+  hasMicrophone: false,
+  consent: false,
+  isFaceMissing: false, // consented, but no face for a while
+  faces: [],
+  voice: null,
+  mode: "text",
+  knobs: { pitch: 0, size: 1, brightness: 0, redraw: 0 },
+  sentences: [], // {id, text, progress, firstAudioMs}
+  disclosure: "",
+  figures: {},
+});
+
+const rtcVoice = { pc: null, state: freshState(), log: [], analyser: null, join, leave };
+window.rtcVoice = rtcVoice;
+
+const isRaw = new URLSearchParams(location.search).get("raw") === "1";
+const meter = new LevelMeter(element("meter"));
+const overlay = new FaceOverlay(element("overlay"));
+let call = null;
+let devices = { camera: null, microphone: null };
+let figureReader = null;
+let faceSeenAt = 0;
+let knobTimer = null;
+let sentenceCount = 0;
+
+function update(changes) {
+  Object.assign(rtcVoice.state, changes);
+  show(rtcVoice.state);
+}
+
+function record(direction, message) {
+  rtcVoice.log.push({ direction, at: performance.now(), ...message });
+  if (rtcVoice.log.length > LOG_LIMIT) rtcVoice.log.shift();
+}
+
+function send(type, fields = {}) {
+  if (call?.send(type, fields)) record("out", { type, ...fields });
+}
+
+async function join() {
+  if (!["idle", "ended"].includes(rtcVoice.state.phase)) return;
+  meter.start();
+  rtcVoice.analyser = meter.analyser;
+  const { sentences, knobs } = rtcVoice.state;
+  update({ ...freshState(), sentences, knobs, phase: "devices" });
+  const opened = await openDevices({ raw: isRaw });
+  devices = opened;
+  showPreview(opened.camera);
+  update({
+    phase: "connecting",
+    hasCamera: opened.camera !== null,
+    hasMicrophone: opened.microphone !== null,
+    problem: opened.problems[0] ?? null,
+  });
+  await connect();
+}
+
+async function connect() {
+  gateDevices();
+  try {
+    call = new Call(devices);
+    rtcVoice.pc = call.pc;
+    follow(call);
+    await call.connect();
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    end(error.problem);
+  }
+}
+
+function follow(current) {
+  current.addEventListener("open", onOpen);
+  current.addEventListener("message", ({ detail }) => onMessage(detail));
+  current.addEventListener("shaky", ({ detail }) => update({ shaky: detail }));
+  current.addEventListener("gone", ({ detail }) => call === current && end(detail));
+  current.addEventListener("voice", ({ detail }) => {
+    element("voice").srcObject = detail;
+    meter.connect(detail);
+  });
+}
+
+function onOpen() {
+  figureReader = new FigureReader();
+  update({ phase: "connected" });
+  send("hello", { name: element("name").value.trim() });
+  const { pitch, size, brightness, redraw } = rtcVoice.state.knobs;
+  if (pitch !== 0 || size !== 1 || brightness !== 0 || redraw !== 0) send("voice", rtcVoice.state.knobs);
+}
+
+/** Hangs up because the person wants to. */
+function leave() {
+  end(null);
+}
+
+function end(problem) {
+  call?.close();
+  call = null;
+  rtcVoice.pc = null;
+  for (const track of [devices.camera, devices.microphone]) track?.stop();
+  showPreview(null);
+  meter.connect(null);
+  element("voice").srcObject = null;
+  const sentences = rtcVoice.state.sentences.map((sentence) =>
+    ["ended", "failed"].includes(sentence.progress) ? sentence : { ...sentence, progress: "cancelled" },
+  );
+  update({ phase: "ended", shaky: false, consent: false, faces: [], voice: null, mode: "text", sentences, problem });
+}
+
+/** No picture leaves before consent, and no sound unless it is to be converted: a track that is off sends black or silence. */
+function gateDevices() {
+  const { consent, mode } = rtcVoice.state;
+  if (devices.camera) devices.camera.enabled = consent;
+  if (devices.microphone) devices.microphone.enabled = mode === "convert";
+}
+
+function showPreview(camera) {
+  // A copy, because the gate above would turn the preview black too.
+  for (const track of element("preview").srcObject?.getTracks() ?? []) track.stop();
+  element("preview").srcObject = camera ? new MediaStream([camera.clone()]) : null;
+}
+
+const receivers = {
+  state: ({ faces = [], voice = null, consent, mode }) => {
+    if (faces.length) faceSeenAt = performance.now();
+    update({ faces, voice, consent: consent ?? rtcVoice.state.consent, mode: mode ?? rtcVoice.state.mode });
+    gateDevices();
+  },
+  speech: ({ id, event, first_audio_ms: firstAudioMs }) => {
+    const changes = firstAudioMs === undefined || firstAudioMs === null ? {} : { firstAudioMs };
+    changeSentence(id, { progress: event, ...changes });
+    if ("firstAudioMs" in changes) update({ figures: { ...rtcVoice.state.figures, firstAudioMs } });
+  },
+  disclosure: ({ text }) => update({ disclosure: text }),
+  metrics: ({ late_chunks: lateChunks }) => {
+    if (lateChunks !== undefined) update({ figures: { ...rtcVoice.state.figures, lateChunks } });
+  },
+  error: (message) => update({ problem: botProblem(message) }),
+};
+
+function onMessage(message) {
+  record("in", message);
+  receivers[message.type]?.(message); // types of a newer bot are passed over
+}
+
+function changeSentence(id, changes) {
+  const sentences = rtcVoice.state.sentences.map((sentence) => (sentence.id === id ? { ...sentence, ...changes } : sentence));
+  update({ sentences });
+}
+
+function setConsent(granted) {
+  faceSeenAt = performance.now();
+  update({ consent: granted, isFaceMissing: false });
+  gateDevices();
+  send("consent", { granted });
+}
+
+function say(text) {
+  sentenceCount += 1;
+  const sentence = { id: `s${sentenceCount}`, text, progress: "sent", firstAudioMs: null };
+  update({ sentences: [...rtcVoice.state.sentences, sentence] });
+  send("say", { id: sentence.id, text });
+}
+
+function setKnobs(changes) {
+  update({ knobs: { ...rtcVoice.state.knobs, ...changes } });
+  knobTimer ??= setTimeout(() => {
+    knobTimer = null;
+    send("voice", rtcVoice.state.knobs);
+  }, KNOBS_EVERY_MS);
+}
+
+async function refreshFigures() {
+  if (rtcVoice.state.phase !== "connected") return;
+  const { consent, hasCamera, figures } = rtcVoice.state;
+  const isFaceMissing = consent && hasCamera && performance.now() - faceSeenAt > NO_FACE_AFTER_MS;
+  update({ isFaceMissing, figures: { ...figures, ...(await figureReader.read(rtcVoice.pc)) } });
+}
+
+function drawFrame() {
+  const { faces, sentences, mode } = rtcVoice.state;
+  const isSpeaking = sentences.some((sentence) => sentence.progress === "started") || (mode === "convert" && meter.level() > -50);
+  meter.draw();
+  overlay.draw(faces, isSpeaking ? faces[0]?.id : null);
+  requestAnimationFrame(drawFrame);
+}
+
+function listenToPerson() {
+  const on = (id, type, action) => element(id).addEventListener(type, action);
+  on("lobby", "submit", (event) => (event.preventDefault(), join()));
+  on("leave", "click", leave);
+  on("problem-action", "click", () => (leave(), join()));
+  on("problem-close", "click", () => update({ problem: null }));
+  on("consent-grant", "click", () => setConsent(true));
+  on("consent-withdraw", "click", () => setConsent(false));
+  on("forget", "click", () => (send("forget"), setConsent(false)));
+  on("stop", "click", () => send("cancel"));
+  on("redraw", "click", () => setKnobs({ redraw: rtcVoice.state.knobs.redraw + 1 }));
+  on("reset", "click", () => setKnobs(freshState().knobs));
+  for (const knob of ["pitch", "size", "brightness"]) on(knob, "input", (event) => setKnobs({ [knob]: Number(event.target.value) }));
+  on("modes", "change", (event) => {
+    update({ mode: event.target.value });
+    gateDevices();
+    send("mode", { mode: event.target.value });
+  });
+  listenToComposer(on);
+}
+
+function listenToComposer(on) {
+  const submit = () => {
+    const text = element("text").value.trim();
+    if (!text || element("say").disabled) return;
+    element("text").value = "";
+    say(text);
+  };
+  on("composer", "submit", (event) => (event.preventDefault(), submit()));
+  on("text", "keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    submit();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !element("stop").disabled) send("cancel");
+  });
+}
+
+// Closing the tab must free the bot at once, not after the media has been silent for long.
+window.addEventListener("pagehide", () => call?.close());
+element("preview").addEventListener("resize", () => {
+  const { videoWidth, videoHeight } = element("preview");
+  if (videoWidth) element("stage").style.aspectRatio = `${videoWidth} / ${videoHeight}`;
+});
+listenToPerson();
+setInterval(refreshFigures, FIGURES_EVERY_MS);
+requestAnimationFrame(drawFrame);
+update({});

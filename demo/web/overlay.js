@@ -1,0 +1,51 @@
+/** The tracked faces, drawn over the mirrored camera picture. */
+
+import { sized } from "./meter.js";
+
+const GLIDE = 0.25; // share of the way a box moves per animation frame: the bot reports a few times a second
+const MARGIN = 0.12; // of the box, so that the frame stands around the face and not on it
+
+/** Draws boxes that glide from one report to the next. */
+export class FaceOverlay {
+  #canvas;
+  #shown = new Map();
+
+  constructor(canvas) {
+    this.#canvas = canvas;
+  }
+
+  /** Draws `faces` (`{id, box: [left, top, right, bottom] in 0..1}`); the one whose id is `speaking` stands out. */
+  draw(faces, speaking) {
+    const { width, height, context } = sized(this.#canvas);
+    const style = getComputedStyle(this.#canvas);
+    context.clearRect(0, 0, width, height);
+    this.#glide(faces);
+    for (const face of faces) {
+      const [left, top, right, bottom] = this.#shown.get(face.id);
+      const isSpeaking = face.id === speaking;
+      const dx = (right - left) * MARGIN;
+      const dy = (bottom - top) * MARGIN;
+      const x = (1 - right - dx) * width; // mirrored like the picture below
+      const y = (top - dy) * height;
+      const w = (right - left + 2 * dx) * width;
+      const h = (bottom - top + 2 * dy) * height;
+      context.beginPath();
+      context.roundRect(x, y, w, h, Math.min(w, h) * 0.22);
+      context.lineWidth = isSpeaking ? 4 : 2;
+      context.strokeStyle = isSpeaking ? style.getPropertyValue("--speaking") : "rgba(255, 255, 255, 0.85)";
+      context.shadowColor = isSpeaking ? context.strokeStyle : "rgba(0, 0, 0, 0.5)";
+      context.shadowBlur = isSpeaking ? 18 : 4;
+      context.stroke();
+      context.shadowBlur = 0;
+    }
+  }
+
+  #glide(faces) {
+    const next = new Map();
+    for (const { id, box } of faces) {
+      const from = this.#shown.get(id) ?? box;
+      next.set(id, from.map((value, side) => value + (box[side] - value) * GLIDE));
+    }
+    this.#shown = next;
+  }
+}

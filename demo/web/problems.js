@@ -1,0 +1,92 @@
+/** What went wrong, in plain words, each with what to do about it: `{title, remedy, canRetry}`. */
+
+const DEVICE_NAMES = { camera: "camera", microphone: "microphone" };
+
+const WITHOUT = {
+  camera: "You can stay in the call, but without a face there is no voice yet.",
+  microphone: "You can still type and hear; only speaking live needs it.",
+};
+
+/** Says why `device` ("camera" or "microphone") could not be opened; `error` comes from getUserMedia. */
+export function deviceProblem(device, error) {
+  const name = DEVICE_NAMES[device];
+  const known = {
+    NotAllowedError: [
+      `The ${name} is blocked`,
+      `Allow the ${name} for this page with the symbol next to the address, then connect again.`,
+    ],
+    NotFoundError: [`There is no ${name}`, `Plug one in, then connect again.`],
+    NotReadableError: [`The ${name} is in use`, `Close the other program that uses it, then connect again.`],
+  };
+  const [title, remedy] = known[error.name] ?? [
+    `The ${name} could not be opened`,
+    `The browser says: ${error.message || error.name}. Check the ${name}, then connect again.`,
+  ];
+  return { title, remedy: `${remedy} ${WITHOUT[device]}`, canRetry: true };
+}
+
+/** Both devices are missing for the same reason: one message instead of two. */
+export function bothDevicesProblem(error) {
+  const blocked = error.name === "NotAllowedError";
+  return {
+    title: blocked ? "The camera and the microphone are blocked" : "There is no camera and no microphone",
+    remedy:
+      (blocked
+        ? "Allow them for this page with the symbol next to the address, then connect again. "
+        : "Plug them in, then connect again. ") + WITHOUT.camera,
+    canRetry: true,
+  };
+}
+
+export const INSECURE_PAGE = {
+  title: "The browser keeps camera and microphone from this page",
+  remedy: "Open the page over https, or on the server itself as http://127.0.0.1 or http://localhost.",
+  canRetry: false,
+};
+
+export const NO_WEBRTC = {
+  title: "This browser cannot make calls",
+  remedy: "WebRTC is missing or switched off. Use a current Chromium, Firefox or Safari.",
+  canRetry: false,
+};
+
+export const SERVER_GONE = {
+  title: "The server does not answer",
+  remedy: "It has stopped, or the network is down. Start it with “rtc-voice serve”, then connect again.",
+  canRetry: true,
+};
+
+export const CONNECTION_LOST = {
+  title: "The connection was lost",
+  remedy: "The server still answers, so the network broke for a moment. Connect again.",
+  canRetry: true,
+};
+
+export const BOT_HUNG_UP = {
+  title: "The bot ended the call",
+  remedy: "The server is still there. Connect again.",
+  canRetry: true,
+};
+
+export const ICE_FAILED = {
+  title: "No way through to the server",
+  remedy:
+    "The page loads, but sound and picture cannot pass: a firewall may block UDP. " +
+    "Try another network, or give the server a TURN relay.",
+  canRetry: true,
+};
+
+/** An HTTP answer that refused the call; the server's own words when it gave some. */
+export function refusedProblem(status, body) {
+  const error = body?.error ?? {};
+  return {
+    title: error.message ?? `The server refused the call (${status})`,
+    remedy: error.hint || (status === 503 ? "It is full. Try again in a while." : "Reload the page and try again."),
+    canRetry: true,
+  };
+}
+
+/** An `error` message of the bot. */
+export function botProblem({ message, hint }) {
+  return { title: message || "The bot reports an error", remedy: hint || "", canRetry: false };
+}

@@ -1,0 +1,165 @@
+/** Shows the state of the page: every element's text and visibility follows from the one state object. */
+
+const CONNECTION_WORDS = {
+  idle: "Not connected",
+  devices: "Waiting for the camera",
+  connecting: "Connecting",
+  connected: "Connected",
+  ended: "Not connected",
+};
+
+const PROGRESS_WORDS = {
+  sent: "sent",
+  queued: "waiting",
+  started: "speaking",
+  ended: "said",
+  cancelled: "stopped",
+  failed: "not said",
+};
+
+const MODE_HINTS = {
+  text: "What you type is spoken in the voice of your face.",
+  convert: "Talk: what you say comes back in the voice of your face. Headphones keep it out of your microphone.",
+  off: "The bot is silent. Nothing you type or say is spoken.",
+};
+
+/** The element with this id. */
+export const element = (id) => document.getElementById(id);
+
+/** Brings the whole page in line with `state` (see app.js). */
+export function show(state) {
+  document.body.dataset.phase = state.phase;
+  const isConnected = state.phase === "connected";
+  showConnection(state, isConnected);
+  showProblem(state.problem);
+  showStage(state, isConnected);
+  showVoice(state, isConnected);
+  showChat(state, isConnected);
+  showFigures(state.figures, isConnected);
+}
+
+function setText(id, text) {
+  // Unchanged text is left alone: writing it again makes screen readers say it again.
+  if (element(id).textContent !== text) element(id).textContent = text;
+}
+
+function setVisible(id, isVisible) {
+  element(id).hidden = !isVisible;
+}
+
+function showConnection(state, isConnected) {
+  setText("connection", isConnected && state.shaky ? "Connection is shaky" : CONNECTION_WORDS[state.phase]);
+  element("connection").dataset.tone = isConnected ? (state.shaky ? "warn" : "good") : "calm";
+  setVisible("leave", ["connecting", "connected"].includes(state.phase));
+}
+
+function showProblem(problem) {
+  setVisible("problem", problem !== null);
+  setText("problem-title", problem?.title ?? "");
+  setText("problem-remedy", problem?.remedy ?? "");
+  setVisible("problem-action", problem?.canRetry === true);
+}
+
+function showStage(state, isConnected) {
+  const isOutside = ["idle", "ended"].includes(state.phase);
+  setVisible("lobby", isOutside);
+  setText("lobby-title", state.phase === "ended" ? "The call has ended" : "Join with your camera");
+  setText("join", state.phase === "ended" ? "Join again" : "Join the call");
+  setVisible("no-picture", !isOutside && !state.hasCamera);
+  setText("no-picture", state.phase === "devices" ? "Allow the camera when the browser asks." : "No camera");
+  setVisible("consent", isConnected && state.hasCamera && !state.consent);
+  setVisible("consented", isConnected && state.consent);
+  const status = isConnected && state.hasCamera ? faceStatus(state) : "";
+  setVisible("face-status", status !== "");
+  setText("face-status", status);
+  element("face-status").dataset.tone = state.isFaceMissing ? "warn" : "calm";
+}
+
+function faceStatus({ consent, faces, isFaceMissing }) {
+  if (!consent) return "Only you see this picture";
+  if (faces.length > 1) return `${faces.length} faces found`;
+  if (faces.length === 1) return "Face found";
+  if (isFaceMissing) return "I cannot find a face. Look into the camera, come closer, or turn on a light.";
+  return "Looking for your face";
+}
+
+function showVoice(state, isConnected) {
+  setText("voice-status", isConnected ? voiceStatus(state) : "No voice yet");
+  const isReady = isConnected && state.voice?.ready === true;
+  element("voice-status").dataset.tone = isReady ? "good" : "calm";
+  element("knobs").disabled = !isReady;
+  for (const knob of ["pitch", "size", "brightness"]) {
+    if (Number(element(knob).value) !== state.knobs[knob]) element(knob).value = state.knobs[knob];
+  }
+  setText("pitch-value", `${signed(state.knobs.pitch)} semitones`);
+  setText("size-value", `× ${state.knobs.size.toFixed(2)}`);
+  setText("brightness-value", `${signed(state.knobs.brightness)} dB`);
+}
+
+function voiceStatus({ hasCamera, consent, voice }) {
+  if (voice?.ready) return `Ready: about ${Math.round(voice.f0_hz)} Hz${voice.frozen ? "" : ", still settling"}`;
+  if (!hasCamera) return "No camera, so no voice";
+  if (!consent) return "Waiting for your consent";
+  return "Looking for your face";
+}
+
+const signed = (value) => (value > 0 ? `+${value}` : `${value}`.replace("-", "−"));
+
+function showChat(state, isConnected) {
+  element("modes").disabled = !isConnected;
+  for (const radio of document.getElementsByName("mode")) {
+    radio.checked = radio.value === state.mode;
+    if (radio.value === "convert") radio.disabled = !state.hasMicrophone;
+  }
+  setText("mode-hint", MODE_HINTS[state.mode]);
+  setVisible("disclosure", isConnected && state.disclosure !== "");
+  setText("disclosure", state.disclosure);
+  const obstacle = isConnected ? composerObstacle(state) : "Join the call first.";
+  element("say").disabled = obstacle !== "";
+  element("stop").disabled = !isConnected || !state.sentences.some(({ progress }) => ["sent", "queued", "started"].includes(progress));
+  setText("composer-hint", obstacle || "Enter says it, Shift + Enter starts a new line, Escape stops.");
+  setVisible("steps", state.sentences.length === 0);
+  setVisible("log", state.sentences.length > 0);
+  showSentences(state.sentences);
+}
+
+function composerObstacle({ mode, voice, consent }) {
+  if (mode === "off") return "The voice is off. Choose “Type” to say something.";
+  if (voice?.ready) return "";
+  return consent ? "You can speak as soon as your voice is ready." : "Your voice comes first: agree below the picture.";
+}
+
+function showSentences(sentences) {
+  const log = element("log");
+  sentences.forEach((sentence, index) => {
+    const item = log.children[index] ?? log.appendChild(sentenceItem());
+    const [text, progress] = item.children;
+    if (text.textContent !== sentence.text) text.textContent = sentence.text;
+    const words = progressWords(sentence);
+    if (progress.textContent !== words) {
+      progress.textContent = words;
+      item.dataset.progress = sentence.progress;
+      log.scrollTop = log.scrollHeight;
+    }
+  });
+}
+
+function sentenceItem() {
+  const item = document.createElement("li");
+  item.append(document.createElement("p"), document.createElement("small"));
+  return item;
+}
+
+function progressWords({ progress, firstAudioMs }) {
+  const words = PROGRESS_WORDS[progress] ?? progress;
+  return firstAudioMs === null ? words : `${words} · first sound after ${Math.round(firstAudioMs)} ms`;
+}
+
+function showFigures(figures, isConnected) {
+  const milliseconds = (value) => (value === null || value === undefined ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
+  setText("first-audio", milliseconds(figures.firstAudioMs));
+  setText("round-trip", isConnected ? milliseconds(figures.roundTripMs) : "–");
+  setText("jitter-buffer", isConnected ? milliseconds(figures.jitterBufferMs) : "–");
+  setText("lost", isConnected ? `${figures.lost ?? "–"}` : "–");
+  setText("late-chunks", `${figures.lateChunks ?? "–"}`);
+}
