@@ -1,0 +1,66 @@
+"""Speech as rows of features, one per hop, from the past only."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from rtc_voice.config import AUDIO, AudioConfig
+from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, Aperiodicity, SpectralEnvelope
+from rtc_voice.speech.pitch import PitchTracker
+from rtc_voice.speech.streaming import State, slide
+
+FRAME = 960  # samples (40 ms): 2.4 periods of the lowest F0
+ENVELOPE_FRAME = 600  # samples (25 ms), centred in the frame
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What is said and how, one row per hop."""
+
+    envelope: Tensor  # natural-log amplitude, ``[B, F, BANDS]``
+    f0: Tensor  # Hz, 0 where unvoiced, ``[B, F]``
+    aperiodicity: Tensor  # share of noise in [0, 1], ``[B, F, 6]``
+
+
+class SpeechAnalysis(nn.Module):
+    """Envelope, F0 and aperiodicity of speech.
+
+    The row made when hop ``i`` has arrived describes the sound ``lookahead`` samples before the end of that hop: the
+    middle of its frame, which is as early as a window over the past can be judged.
+    """
+
+    def __init__(self, config: AudioConfig = AUDIO) -> None:
+        super().__init__()
+        self.hop = config.hop
+        self.receptive_field = FRAME
+        self.lookahead = FRAME // 2
+        self.pitch = PitchTracker(config.sample_rate, FRAME)
+        self.envelope = SpectralEnvelope(config.sample_rate, ENVELOPE_FRAME)
+        self.aperiodicity = Aperiodicity(config.sample_rate, FRAME)
+
+    def init_state(self, batch: int) -> State:
+        """Silence before the first sample."""
+        history = self.pitch.window.new_zeros(batch, FRAME - self.hop)
+        return {"history": history, "pitch": self.pitch.init_state(batch)}
+
+    def step(self, chunk: Tensor, state: State) -> Features:
+        """The features of the next ``[B, T]`` samples, ``T`` a multiple of the hop; ``state`` moves in place."""
+        frames = slide(state["history"], chunk).unfold(1, FRAME, self.hop)
+        f0, _ = self.pitch.step(frames, state["pitch"])
+        margin = (FRAME - ENVELOPE_FRAME) // 2
+        envelope = self.envelope(frames[..., margin : FRAME - margin], f0)
+        return Features(envelope, f0, self.aperiodicity(frames, f0))
+
+    def forward(self, samples: Tensor) -> Features:
+        """The features of a whole signal ``[B, T]``."""
+        return self.step(samples, self.init_state(samples.shape[0]))
+
+
+def silence(batch: int, like: Tensor) -> Features:
+    """One row of silence, in the type of ``like``."""
+    return Features(
+        like.new_full((batch, 1, BANDS), math.log(FLOOR)),
+        like.new_zeros(batch, 1),
+        like.new_ones(batch, 1, len(APERIODICITY_EDGES_HZ) - 1),
+    )

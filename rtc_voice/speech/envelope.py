@@ -1,0 +1,140 @@
+"""The spectral envelope of speech without its harmonics, and how much of each band is noise."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+BANDS = 80  # points of the envelope, evenly spaced on the mel scale from 0 Hz to half the sample rate
+APERIODICITY_EDGES_HZ = (0.0, 1000.0, 2000.0, 3500.0, 5500.0, 8000.0, 12000.0)
+FLOOR = 1e-5  # amplitude: 100 dB below full scale
+_UNVOICED_WIDTH_HZ = 400.0  # smoothing where there are no harmonics to remove
+_WIDEST_HZ = 520.0  # just above the highest F0
+
+
+def hz_to_mel(hz: Tensor) -> Tensor:
+    """Mel of a frequency, HTK's formula."""
+    return 2595 * torch.log10(1 + hz / 700)
+
+
+def mel_to_hz(mel: Tensor) -> Tensor:
+    """Frequency in Hz of a mel value."""
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
+class SpectralEnvelope(nn.Module):
+    """Log-amplitude envelope of each frame at ``BANDS`` mel-spaced points.
+
+    The power spectrum is averaged over one harmonic spacing, so every average holds exactly one harmonic and the
+    pitch leaves no ripple: the smoothing step of CheapTrick (Morise 2015,
+    https://doi.org/10.1016/j.specom.2014.09.003) with a fixed window. White noise of variance 1 has envelope 0.
+    """
+
+    window: Tensor
+    points: Tensor
+
+    def __init__(self, sample_rate: int, frame: int, n_fft: int = 1024) -> None:
+        super().__init__()
+        self.sample_rate, self.frame, self.n_fft = sample_rate, frame, n_fft
+        window = torch.hann_window(frame, dtype=torch.float64)
+        self.register_buffer("window", (window / window.square().sum().sqrt()).float(), persistent=False)
+        top = hz_to_mel(torch.tensor(sample_rate / 2, dtype=torch.float64)).item()
+        points = mel_to_hz(torch.linspace(0, top, BANDS, dtype=torch.float64))
+        self.register_buffer("points", points.float(), persistent=False)
+
+    def forward(self, frames: Tensor, f0: Tensor) -> Tensor:
+        """Envelope rows.
+
+        Args:
+            frames: ``[B, F, frame]``.
+            f0: Hz, 0 where unvoiced, ``[B, F]``.
+
+        Returns:
+            Natural-log amplitude, ``[B, F, BANDS]``.
+        """
+        spectrum = torch.fft.rfft(frames * self.window, self.n_fft)
+        power = spectrum.real**2 + spectrum.imag**2
+        width = torch.where(f0 > 0, f0, torch.full_like(f0, _UNVOICED_WIDTH_HZ)).unsqueeze(-1)
+        smooth = self._average(power, self._bin_hz(power), width)
+        return 0.5 * torch.log(self._average(smooth, self.points, width * 0.5) + FLOOR**2)
+
+    def _bin_hz(self, power: Tensor) -> Tensor:
+        return torch.arange(power.shape[-1], dtype=power.dtype, device=power.device) * (self.sample_rate / self.n_fft)
+
+    def _average(self, power: Tensor, centre_hz: Tensor, width_hz: Tensor) -> Tensor:
+        """The mean of ``power`` over ``width_hz`` around each of ``centre_hz``, the spectrum mirrored at both ends."""
+        bins = power.shape[-1]
+        mirror = math.ceil(_WIDEST_HZ / 2 * self.n_fft / self.sample_rate) + 1
+        padded = nn.functional.pad(power, (mirror, mirror), mode="reflect")
+        # float64: the running sum of the strong low bands would swallow the weak high ones.
+        summed = nn.functional.pad(padded.double().cumsum(dim=-1), (1, 0))
+        per_bin = self.n_fft / self.sample_rate
+        # Bin k covers [k - 1/2, k + 1/2]; the running sum at its left edge is summed[k + mirror].
+        low = (centre_hz - width_hz / 2) * per_bin + 0.5 + mirror
+        high = (centre_hz + width_hz / 2) * per_bin + 0.5 + mirror
+        limit = bins + 2 * mirror - 1
+        area = _lerp(summed, high.clamp(0, limit)) - _lerp(summed, low.clamp(0, limit))
+        return (area / (width_hz * per_bin)).clamp(min=0).to(power.dtype)
+
+
+class Aperiodicity(nn.Module):
+    """The share of noise in each band of voiced speech, from how alike the sound is some periods apart.
+
+    Two segments a whole number of periods apart are compared band by band: their coherence is 1 for a steady
+    harmonic sound and, but for the segments' overlap, 0 for noise.
+    """
+
+    window: Tensor
+    overlap: Tensor
+    membership: Tensor
+
+    def __init__(self, sample_rate: int, frame: int, segment: int = 512) -> None:
+        super().__init__()
+        self.sample_rate, self.frame, self.segment = sample_rate, frame, segment
+        self.longest = frame - segment  # samples between the segments, at most
+        window = torch.hann_window(segment, dtype=torch.float64)
+        spectrum = torch.fft.rfft(window, 2 * segment).abs() ** 2
+        overlap = torch.fft.irfft(spectrum)[: segment + 1]
+        hz = torch.arange(segment // 2 + 1, dtype=torch.float64) * sample_rate / segment
+        edges = torch.tensor(APERIODICITY_EDGES_HZ, dtype=torch.float64)
+        member = (hz >= edges[:-1, None]) & (hz < edges[1:, None])
+        self.register_buffer("window", window.float(), persistent=False)
+        self.register_buffer("overlap", (overlap / overlap[0]).float(), persistent=False)
+        self.register_buffer("membership", member.T.float(), persistent=False)
+
+    def forward(self, frames: Tensor, f0: Tensor) -> Tensor:
+        """Noise share rows.
+
+        Args:
+            frames: ``[B, F, frame]``.
+            f0: Hz, 0 where unvoiced, ``[B, F]``.
+
+        Returns:
+            In [0, 1], 1 where unvoiced, ``[B, F, bands]``.
+        """
+        period = self.sample_rate / f0.clamp(min=self.sample_rate / self.longest)
+        apart = period * (240 / period).round().clamp(min=1)
+        whole = apart.round().long().clamp(max=self.longest)
+        start = (self.longest - whole) // 2
+        first, second = self._segment(frames, start), self._segment(frames, start + whole)
+        # The fraction of a sample that the whole shift misses, made good as a linear phase.
+        omega = torch.arange(first.shape[-1], dtype=f0.dtype, device=f0.device) * (2 * math.pi / self.segment)
+        angle = omega * (apart - whole).unsqueeze(-1)
+        aligned = second.conj() * torch.polar(torch.ones_like(angle), -angle)
+        cross: Tensor = (first * aligned).real @ self.membership
+        power = torch.sqrt((first.abs() ** 2 @ self.membership) * (second.abs() ** 2 @ self.membership))
+        by_overlap = self.overlap[whole].unsqueeze(-1)
+        share = (1 - cross / (power + 1e-12)) / (1 - by_overlap).clamp(min=0.3)
+        return torch.where(f0.unsqueeze(-1) > 0, share.clamp(0, 1), torch.ones_like(share))
+
+    def _segment(self, frames: Tensor, start: Tensor) -> Tensor:
+        index = start.unsqueeze(-1) + torch.arange(self.segment, device=start.device)
+        return torch.fft.rfft(frames.gather(-1, index) * self.window)
+
+
+def _lerp(values: Tensor, position: Tensor) -> Tensor:
+    position = position.expand(*values.shape[:-1], position.shape[-1])
+    left = position.floor().long().clamp(max=values.shape[-1] - 2)
+    weight = position - left
+    read: Tensor = values.gather(-1, left) * (1 - weight) + values.gather(-1, left + 1) * weight
+    return read

@@ -1,0 +1,76 @@
+"""The whole chain: speech in, the same words in another voice out."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rtc_voice.config import AUDIO, AudioConfig
+from rtc_voice.speech.analysis import Features, SpeechAnalysis
+from rtc_voice.speech.streaming import State, put_rows
+from rtc_voice.synthesis.excitation import Excitation
+from rtc_voice.synthesis.filter import MinimumPhaseFilter
+from rtc_voice.synthesis.mapping import VoiceMap
+from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
+from rtc_voice.voices.types import Voice
+
+
+class VoiceChain(nn.Module):
+    """Analysis, voice map, excitation, filter and WaveNet in a row; one batch row is one voice."""
+
+    def __init__(self, config: AudioConfig = AUDIO, wavenet: WaveNetConfig = WaveNetConfig()) -> None:  # noqa: B008 - frozen
+        super().__init__()
+        self.config = config
+        self.analysis = SpeechAnalysis(config)
+        self.map = VoiceMap(config.sample_rate)
+        self.excitation = Excitation(config.sample_rate, config.hop)
+        self.filter = MinimumPhaseFilter(config.sample_rate, config.hop)
+        self.wavenet = WaveNet(wavenet, config.hop)
+
+    @property
+    def lookahead(self) -> int:
+        """Samples by which the output lags the input, before any chunking."""
+        return self.analysis.lookahead
+
+    @property
+    def latency_ms(self) -> float:
+        """Algorithmic latency of live conversion: the lookahead and the chunk that must be full."""
+        return 1000 * (self.lookahead + self.config.chunk_samples) / self.config.sample_rate
+
+    def init_state(self, batch: int) -> State:
+        """``batch`` silent rows in an average voice."""
+        return {
+            "analysis": self.analysis.init_state(batch),
+            "map": self.map.init_state(batch),
+            "excitation": self.excitation.init_state(batch),
+            "filter": self.filter.init_state(batch),
+            "wavenet": self.wavenet.init_state(batch),
+        }
+
+    def set_voice(self, voice: Voice, state: State, row: int) -> None:
+        """Speak row ``row`` in ``voice`` from the next chunk on; what is in flight stays without a click."""
+        rows = torch.tensor([row])
+        embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
+        target = self.map.voice_state(voice)
+        put_rows({name: state["map"][name] for name in target}, rows, target)
+        put_rows({"bias": state["wavenet"]["bias"]}, rows, {"bias": self.wavenet.voice_bias(embedding)})
+
+    def step(self, chunk: Tensor, state: State) -> Tensor:
+        """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
+        features = self.map.step(self.analysis.step(chunk, state["analysis"]), state["map"])
+        pulses, noise = self.excitation.step(features.f0, state["excitation"])
+        speech = self.filter.step(pulses, noise, features, state["filter"])
+        signals = torch.stack([speech, pulses * 0.1], dim=1)
+        return speech + self.wavenet.step(signals, conditioning(features), state["wavenet"])
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """A whole signal ``[B, T]`` in an average voice."""
+        return self.step(samples, self.init_state(samples.shape[0]))
+
+
+def conditioning(features: Features) -> Tensor:
+    """The features as rows of about unit size for a network, ``[B, F, BANDS + 7]``."""
+    is_voiced = features.f0 > 0
+    pitch = torch.where(is_voiced, torch.log2(features.f0.clamp(min=1) / 160), torch.zeros_like(features.f0))
+    level = features.envelope / math.log(10) + 2
+    return torch.cat([level, features.aperiodicity, pitch.unsqueeze(-1)], dim=-1)

@@ -1,0 +1,119 @@
+"""Source and filter: the excitation shaped by a minimum-phase filter that moves with the envelope."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rtc_voice.speech.analysis import Features
+from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel
+from rtc_voice.speech.streaming import State
+
+_N_FFT = 1024
+
+
+class MinimumPhaseFilter(nn.Module):
+    """Pulses and noise through one minimum-phase filter a hop each, faded linearly from hop to hop.
+
+    Minimum phase puts the energy of every response at its start, so the filter adds almost no latency; it is found from
+    the folded cepstrum (Oppenheim and Schafer, Discrete-Time Signal Processing, section 13.5).
+    """
+
+    expand: Tensor
+    spread: Tensor
+    fold: Tensor
+    fade: Tensor
+
+    def __init__(self, sample_rate: int, hop: int) -> None:
+        super().__init__()
+        self.hop = hop
+        bins = torch.arange(_N_FFT // 2 + 1, dtype=torch.float64) * sample_rate / _N_FFT
+        top = hz_to_mel(torch.tensor(sample_rate / 2, dtype=torch.float64))
+        edges = torch.tensor(APERIODICITY_EDGES_HZ, dtype=torch.float64)
+        fold = torch.zeros(_N_FFT, dtype=torch.float64)
+        fold[0] = fold[_N_FFT // 2] = 1
+        fold[1 : _N_FFT // 2] = 2
+        fade = (torch.arange(hop, dtype=torch.float64) + 0.5) / hop
+        for name, value in {
+            "expand": _interpolation(hz_to_mel(bins) / top * (BANDS - 1), BANDS),
+            "spread": _interpolation(_between(bins, (edges[:-1] + edges[1:]) / 2), len(edges) - 1),
+            "fold": fold,
+            "fade": fade,
+        }.items():
+            self.register_buffer(name, value.float(), persistent=False)
+
+    def init_state(self, batch: int) -> State:
+        """Silence: a shut filter and an empty tail."""
+        zeros = self.fade.new_zeros
+        return {
+            "envelope": self.fade.new_full((batch, 1, BANDS), math.log(FLOOR)),
+            "aperiodicity": self.fade.new_ones(batch, 1, len(APERIODICITY_EDGES_HZ) - 1),
+            "tail": zeros(batch, _N_FFT - self.hop),
+        }
+
+    def step(self, pulses: Tensor, noise: Tensor, features: Features, state: State) -> Tensor:
+        """The next ``F`` hops of speech.
+
+        Args:
+            pulses: ``[B, F * hop]``.
+            noise: ``[B, F * hop]``.
+            features: ``F`` rows; F0 is not used.
+            state: moved in place.
+
+        Returns:
+            ``[B, F * hop]``.
+        """
+        envelope = torch.cat([state["envelope"], features.envelope], dim=1)
+        aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
+        state["envelope"].copy_(envelope[:, -1:])
+        state["aperiodicity"].copy_(aperiodicity[:, -1:])
+        for_pulses, for_noise = self._responses(envelope, aperiodicity)
+        spectrum = self._faded(pulses, for_pulses) + self._faded(noise, for_noise)
+        return self._overlap_add(torch.fft.irfft(spectrum, _N_FFT), state["tail"])
+
+    def _responses(self, envelope: Tensor, aperiodicity: Tensor) -> tuple[Tensor, Tensor]:
+        """Complex responses for pulses and for noise, each ``[B, F + 1, bins]``."""
+        noise_share = (aperiodicity @ self.spread.T).clamp(0, 1)
+        log_amplitude = (envelope @ self.expand.T).unsqueeze(0) + 0.5 * torch.stack(
+            [torch.log(1 - noise_share + FLOOR), torch.log(noise_share + FLOOR)]
+        )
+        cepstrum = torch.fft.irfft(
+            log_amplitude.to(torch.complex64 if envelope.dtype == torch.float32 else torch.complex128), _N_FFT
+        )
+        log_response = torch.fft.rfft(cepstrum * self.fold)
+        # 512 samples of response and 240 of excitation fit the transform: nothing wraps around.
+        impulse = torch.fft.irfft(torch.exp(log_response), _N_FFT)[..., : _N_FFT // 2]
+        response = torch.fft.rfft(impulse, _N_FFT)
+        return response[0], response[1]
+
+    def _faded(self, source: Tensor, response: Tensor) -> Tensor:
+        hops = source.reshape(source.shape[0], -1, self.hop)
+        falling = torch.fft.rfft(hops * (1 - self.fade), _N_FFT)
+        rising = torch.fft.rfft(hops * self.fade, _N_FFT)
+        shaped: Tensor = falling * response[:, :-1] + rising * response[:, 1:]
+        return shaped
+
+    def _overlap_add(self, pieces: Tensor, tail: Tensor) -> Tensor:
+        batch, hops, _ = pieces.shape
+        out = []
+        # One hop after the other, so that the order of the additions never depends on the chunking.
+        for piece in pieces.unbind(dim=1):
+            joined = nn.functional.pad(tail, (0, self.hop)) + piece
+            tail.copy_(joined[:, self.hop :])
+            out.append(joined[:, : self.hop])
+        return torch.stack(out, dim=1).reshape(batch, hops * self.hop)
+
+
+def _between(values: Tensor, knots: Tensor) -> Tensor:
+    """Fractional index of ``values`` among the increasing ``knots``, held at both ends."""
+    right = torch.searchsorted(knots, values).clamp(1, len(knots) - 1)
+    weight = (values - knots[right - 1]) / (knots[right] - knots[right - 1])
+    return (right - 1 + weight).clamp(0, len(knots) - 1)
+
+
+def _interpolation(position: Tensor, size: int) -> Tensor:
+    """The matrix ``[len(position), size]`` that reads linearly between its inputs at ``position``."""
+    left = position.floor().clamp(0, size - 2).long()
+    weight = (position - left).clamp(0, 1).unsqueeze(1)
+    rows = nn.functional.one_hot(left, size) * (1 - weight)
+    return rows + nn.functional.one_hot(left + 1, size) * weight

@@ -1,0 +1,96 @@
+"""From the features of whoever spoke to those of the voice that shall be heard."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rtc_voice.speech.analysis import Features
+from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
+from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ
+from rtc_voice.speech.streaming import State
+from rtc_voice.voices.types import Voice
+
+AVERAGE_F0_HZ = 159.0  # between men and women; the F0 of a vocal tract of relative length 1
+_TRACT_PER_OCTAVE = -0.2  # men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999
+_PRIOR_ROWS = 12.0  # voiced rows that the first guess of the speaker's F0 is worth
+_MEMORY_ROWS = 1000.0  # voiced rows (10 s) after which the past begins to fade
+_TYPICAL_RANGE = 2.5  # semitones, before the speaker's own is known
+
+
+class VoiceMap(nn.Module):
+    """Moves F0 and vocal-tract size from the speaker's to the voice's, and turns its brightness.
+
+    The speaker's own mean and range of F0 are running estimates over voiced rows of the past, so a live source needs
+    no enrolment. The speaker's tract is read off their mean F0.
+    """
+
+    mel_hz: Tensor
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.top_mel = hz_to_mel(torch.tensor(sample_rate / 2, dtype=torch.float64)).item()
+        mel = torch.linspace(0, self.top_mel, BANDS, dtype=torch.float64)
+        self.register_buffer("mel_hz", mel_to_hz(mel).float(), persistent=False)
+
+    def init_state(self, batch: int) -> State:
+        """An average speaker and an average voice."""
+        row = self.mel_hz.new_ones(batch, 1)
+        return {
+            "source_log_f0": row * math.log(AVERAGE_F0_HZ),
+            "source_variance": row * semitones(_TYPICAL_RANGE) ** 2,
+            "rows_heard": row * _PRIOR_ROWS,
+            "log_f0": row * math.log(AVERAGE_F0_HZ),
+            "range": row * semitones(_TYPICAL_RANGE),
+            "tract": row.clone(),
+            "tilt_db": row * 0,
+        }
+
+    def voice_state(self, voice: Voice) -> State:
+        """One row of what ``voice`` sets in the state."""
+        row = self.mel_hz.new_ones(1, 1)
+        return {
+            "log_f0": row * math.log(voice.f0_hz),
+            "range": row * semitones(voice.f0_range_semitones),
+            "tract": row * voice.tract,
+            "tilt_db": row * voice.tilt_db,
+        }
+
+    def step(self, features: Features, state: State) -> Features:
+        """The rows of ``features`` in the voice of each row's state; the running estimates move in place."""
+        mean, spread = self._follow(features.f0, state)
+        own = torch.log(features.f0.clamp(min=FLOOR_HZ)) - mean
+        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
+        f0 = torch.where(features.f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), features.f0)
+        source_tract = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
+        envelope = self._warp(features.envelope, state["tract"] / source_tract)
+        octaves = torch.log2(self.mel_hz.clamp(min=100) / 500) / math.log2(8000 / 500)
+        tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1) * (math.log(10) / 20)
+        return Features(envelope + tilt, f0, features.aperiodicity)
+
+    def _follow(self, f0: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the speaker's log F0 up to each row, each ``[B, F]``."""
+        means, spreads = [], []
+        for hz in torch.split(f0, 1, dim=1):
+            is_voiced = (hz > 0).to(hz.dtype)
+            rows = (state["rows_heard"] + is_voiced).clamp(max=_MEMORY_ROWS)
+            off = torch.log(hz.clamp(min=FLOOR_HZ)) - state["source_log_f0"]
+            state["rows_heard"].copy_(rows)
+            state["source_log_f0"].add_(is_voiced * off / rows)
+            state["source_variance"].add_(is_voiced * (off**2 - state["source_variance"]) / rows)
+            means.append(state["source_log_f0"].clone())
+            spreads.append(state["source_variance"].sqrt())
+        return torch.cat(means, dim=1), torch.cat(spreads, dim=1)
+
+    def _warp(self, envelope: Tensor, ratio: Tensor) -> Tensor:
+        """Read each envelope at its frequencies times ``ratio`` ``[B, F]``: above 1 the formants fall."""
+        position = hz_to_mel(self.mel_hz * ratio.unsqueeze(-1)) / self.top_mel * (BANDS - 1)
+        position = position.clamp(0, BANDS - 1)
+        left = position.floor().clamp(max=BANDS - 2).long()
+        weight = position - left
+        return envelope.gather(-1, left) * (1 - weight) + envelope.gather(-1, left + 1) * weight
+
+
+def semitones(count: float) -> float:
+    """Natural log of the frequency ratio of ``count`` semitones."""
+    return count * math.log(2) / 12

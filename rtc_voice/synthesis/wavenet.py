@@ -1,0 +1,104 @@
+"""The causal WaveNet that corrects what source and filter cannot say."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rtc_voice.speech.streaming import State
+from rtc_voice.synthesis.layers import CausalConv1d
+
+
+@dataclass(frozen=True, slots=True)
+class WaveNetConfig:
+    """Sizes of the network."""
+
+    fold: int = 6  # samples folded into channels: 24 kHz speech runs at 4 kHz
+    inputs: int = 2  # signals at the sample rate: speech of the filter, and its excitation
+    features: int = 87  # values of one conditioning row
+    embedding: int = 256  # size of the voice embedding
+    channels: int = 64
+    layers: int = 16
+    kernel_size: int = 3
+    dilation_cycle: int = 8  # dilations 1, 2, 4 … 128, then again
+
+    def dilation(self, layer: int) -> int:
+        """Dilation of one layer, in folded samples."""
+        return int(2 ** (layer % self.dilation_cycle))
+
+
+class WaveNet(nn.Module):
+    """A gated residual stack over folded speech, conditioned on features and on the voice.
+
+    The network of van den Oord et al. 2016 (https://arxiv.org/abs/1609.03499) without its sample-by-sample feedback:
+    a parallel filter over a signal that is already speech. The last layer starts at zero, so an untrained network
+    changes nothing.
+    """
+
+    def __init__(self, config: WaveNetConfig, hop: int) -> None:
+        super().__init__()
+        self.config = config
+        self.steps_per_hop = hop // config.fold
+        c, n = config.channels, config.layers
+        self.enter = nn.Conv1d(config.inputs * config.fold, c, 1)
+        self.dilated = nn.ModuleList(CausalConv1d(c, 2 * c, config.kernel_size, config.dilation(i)) for i in range(n))
+        self.local = nn.Linear(config.features, 2 * c * n)
+        self.voice = nn.Linear(config.embedding, 2 * c * n, bias=False)
+        self.leave = nn.ModuleList(nn.Conv1d(c, 2 * c, 1) for _ in range(n))
+        self.mix = nn.Conv1d(c, c, 1)
+        self.out = nn.Conv1d(c, config.fold, 1)
+        nn.init.zeros_(self.out.weight)
+        assert self.out.bias is not None
+        nn.init.zeros_(self.out.bias)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one output sample depends on, its whole fold included."""
+        past = sum(layer.context for layer in self._dilated())
+        return int(past + 1) * self.config.fold
+
+    def init_state(self, batch: int) -> State:
+        """Silence in every layer, and no voice yet."""
+        state: State = {f"layer{i}": layer.init_state(batch) for i, layer in enumerate(self._dilated())}
+        state["bias"] = self.mix.weight.new_zeros(batch, self.local.out_features)
+        return state
+
+    def voice_bias(self, embedding: Tensor) -> Tensor:
+        """What a voice ``[B, embedding]`` adds to each layer, made once a voice, ``[B, layers * 2 * channels]``."""
+        bias: Tensor = self.voice(embedding)
+        return bias
+
+    def step(self, signals: Tensor, features: Tensor, state: State) -> Tensor:
+        """The correction for the next samples.
+
+        Args:
+            signals: ``[B, inputs, T]``, ``T`` a multiple of the hop.
+            features: ``[B, F, features]``, one row a hop.
+            state: moved in place; ``state["bias"]`` says whose voice.
+
+        Returns:
+            ``[B, T]``.
+        """
+        cycle = self.config.channels
+        x = self.enter(_fold(signals, self.config.fold))
+        condition = (self.local(features) + state["bias"].unsqueeze(1)).transpose(1, 2)
+        condition = condition.repeat_interleave(self.steps_per_hop, dim=-1)
+        skipped = torch.zeros_like(x)
+        for i, (dilated, leave) in enumerate(zip(self._dilated(), self.leave, strict=True)):
+            gates = dilated.step(x, state[f"layer{i}"]) + condition[:, 2 * cycle * i : 2 * cycle * (i + 1)]
+            left = leave(torch.tanh(gates[:, :cycle]) * torch.sigmoid(gates[:, cycle:]))
+            x = x + left[:, :cycle]
+            skipped = skipped + left[:, cycle:]
+        y = self.out(torch.relu(self.mix(torch.relu(skipped / self.config.layers**0.5))))
+        correction: Tensor = y.transpose(1, 2).flatten(1)
+        return correction
+
+    def _dilated(self) -> list[CausalConv1d]:
+        return [layer for layer in self.dilated if isinstance(layer, CausalConv1d)]
+
+
+def _fold(signals: Tensor, fold: int) -> Tensor:
+    """``[B, C, T]`` to ``[B, C * fold, T / fold]``: ``fold`` neighbours become channels."""
+    batch, channels, samples = signals.shape
+    folded = signals.reshape(batch, channels, samples // fold, fold).transpose(2, 3)
+    return folded.reshape(batch, channels * fold, samples // fold)
