@@ -11,12 +11,13 @@ import { Call, CallError, openDevices } from "./call.js";
 import { FigureReader } from "./figures.js";
 import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
-import { botProblem } from "./problems.js";
+import { SOUND_BLOCKED, botProblem, deviceLostProblem } from "./problems.js";
 import { element, show } from "./view.js";
 
 const FIGURES_EVERY_MS = 1000;
 const KNOBS_EVERY_MS = 100; // a slider being dragged would send a message per pixel
 const NO_FACE_AFTER_MS = 4000; // the first face normally takes well under a second
+const SILENCE_READINGS = 2; // the bot sends 50 packets a second, silence too: two seconds without one are no jitter
 const LOG_LIMIT = 1000;
 
 const freshState = () => ({
@@ -45,7 +46,8 @@ const overlay = new FaceOverlay(element("overlay"));
 let call = null;
 let devices = { camera: null, microphone: null };
 let figureReader = null;
-let faceSeenAt = 0;
+let silentReadings = 0; // readings in a row without a new packet
+let facelessSince = 0; // ms on the page's clock
 let knobTimer = null;
 let sentenceCount = 0;
 
@@ -71,6 +73,9 @@ async function join() {
   update({ ...freshState(), sentences, knobs, phase: "devices" });
   const opened = await openDevices({ raw: isRaw });
   devices = opened;
+  for (const device of ["camera", "microphone"]) {
+    devices[device]?.addEventListener("ended", () => update({ problem: deviceLostProblem(device) }));
+  }
   showPreview(opened.camera);
   update({
     phase: "connecting",
@@ -97,18 +102,31 @@ async function connect() {
 function follow(current) {
   current.addEventListener("open", onOpen);
   current.addEventListener("message", ({ detail }) => onMessage(detail));
-  current.addEventListener("shaky", ({ detail }) => update({ shaky: detail }));
   current.addEventListener("gone", ({ detail }) => call === current && end(detail));
   current.addEventListener("voice", ({ detail }) => {
-    element("voice").srcObject = detail;
     meter.connect(detail);
+    play(detail);
   });
+}
+
+async function play(voice) {
+  const audio = element("voice");
+  audio.srcObject = voice;
+  try {
+    await audio.play();
+  } catch (error) {
+    if (error.name !== "NotAllowedError") return; // the call ended before the first sound
+    update({ problem: SOUND_BLOCKED });
+    const retry = () => audio.play().then(() => update({ problem: null }), () => {});
+    for (const gesture of ["click", "keydown"]) document.addEventListener(gesture, retry, { once: true });
+  }
 }
 
 function onOpen() {
   figureReader = new FigureReader();
+  silentReadings = 0;
   update({ phase: "connected" });
-  send("hello", { name: element("name").value.trim() });
+  send("hello", { name: element("name").value.trim() || "Guest" });
   const { pitch, size, brightness, redraw } = rtcVoice.state.knobs;
   if (pitch !== 0 || size !== 1 || brightness !== 0 || redraw !== 0) send("voice", rtcVoice.state.knobs);
 }
@@ -147,7 +165,7 @@ function showPreview(camera) {
 
 const receivers = {
   state: ({ faces = [], voice = null, consent, mode }) => {
-    if (faces.length) faceSeenAt = performance.now();
+    if (faces.length) facelessSince = performance.now();
     update({ faces, voice, consent: consent ?? rtcVoice.state.consent, mode: mode ?? rtcVoice.state.mode });
     gateDevices();
   },
@@ -160,7 +178,13 @@ const receivers = {
   metrics: ({ late_chunks: lateChunks }) => {
     if (lateChunks !== undefined) update({ figures: { ...rtcVoice.state.figures, lateChunks } });
   },
-  error: (message) => update({ problem: botProblem(message) }),
+  error: (message) => {
+    // An error names no sentence: what is still unanswered is what it is about, and a later `speech` puts it right.
+    const sentences = rtcVoice.state.sentences.map((sentence) =>
+      sentence.progress === "sent" ? { ...sentence, progress: "failed" } : sentence,
+    );
+    update({ problem: botProblem(message), sentences });
+  },
 };
 
 function onMessage(message) {
@@ -174,7 +198,7 @@ function changeSentence(id, changes) {
 }
 
 function setConsent(granted) {
-  faceSeenAt = performance.now();
+  facelessSince = performance.now();
   update({ consent: granted, isFaceMissing: false });
   gateDevices();
   send("consent", { granted });
@@ -197,9 +221,15 @@ function setKnobs(changes) {
 
 async function refreshFigures() {
   if (rtcVoice.state.phase !== "connected") return;
-  const { consent, hasCamera, figures } = rtcVoice.state;
-  const isFaceMissing = consent && hasCamera && performance.now() - faceSeenAt > NO_FACE_AFTER_MS;
-  update({ isFaceMissing, figures: { ...figures, ...(await figureReader.read(rtcVoice.pc)) } });
+  const before = rtcVoice.state.figures.packetsReceived;
+  const reading = await figureReader.read(rtcVoice.pc);
+  if (rtcVoice.state.phase !== "connected") return; // hung up while reading
+  silentReadings = reading.packetsReceived === before ? silentReadings + 1 : 0;
+  if (silentReadings >= SILENCE_READINGS) call.suspect();
+  const { consent, hasCamera, faces, figures } = rtcVoice.state;
+  if (faces.length) facelessSince = performance.now(); // the bot may report only changes
+  const isFaceMissing = consent && hasCamera && performance.now() - facelessSince > NO_FACE_AFTER_MS;
+  update({ isFaceMissing, shaky: silentReadings >= SILENCE_READINGS, figures: { ...figures, ...reading } });
 }
 
 function drawFrame() {

@@ -53,7 +53,7 @@ async function openOne(constraints) {
  * A call from offer to hanging up.
  *
  * Events: `message` (detail: an object from the bot), `voice` (detail: the remote MediaStream), `open`,
- * `shaky` (detail: true or false), `gone` (detail: a problem). After `gone` or `close()` nothing more comes.
+ * `gone` (detail: a problem). After `gone` or `close()` nothing more comes.
  */
 export class Call extends EventTarget {
   #channel;
@@ -95,6 +95,11 @@ export class Call extends EventTarget {
     return true;
   }
 
+  /** Nothing has come for a while: gives the call up at once if the server does not answer either. */
+  async suspect() {
+    if (!(await serverAnswers())) this.#end(problems.SERVER_GONE);
+  }
+
   /** Hangs up; may be called again, and while the page is being closed. */
   close() {
     if (this.#closed) return;
@@ -112,7 +117,7 @@ export class Call extends EventTarget {
       const state = this.pc.connectionState;
       if (state === "failed") this.#lost(this.#channel.readyState === "connecting" ? problems.ICE_FAILED : problems.CONNECTION_LOST);
       else if (state === "closed") this.#lost(problems.BOT_HUNG_UP);
-      else this.#emit("shaky", state === "disconnected");
+      else if (state === "disconnected") this.suspect();
     });
   }
 
@@ -127,9 +132,13 @@ export class Call extends EventTarget {
   }
 
   async #lost(problem) {
+    this.#end((await serverAnswers()) ? problem : problems.SERVER_GONE);
+  }
+
+  #end(problem) {
     if (this.#closed) return;
     this.close();
-    this.dispatchEvent(new CustomEvent("gone", { detail: (await serverAnswers()) ? problem : problems.SERVER_GONE }));
+    this.dispatchEvent(new CustomEvent("gone", { detail: problem }));
   }
 
   #emit(type, detail) {

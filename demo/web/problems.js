@@ -1,7 +1,5 @@
 /** What went wrong, in plain words, each with what to do about it: `{title, remedy, canRetry}`. */
 
-const DEVICE_NAMES = { camera: "camera", microphone: "microphone" };
-
 const WITHOUT = {
   camera: "You can stay in the call, but without a face there is no voice yet.",
   microphone: "You can still type and hear; only speaking live needs it.",
@@ -9,18 +7,17 @@ const WITHOUT = {
 
 /** Says why `device` ("camera" or "microphone") could not be opened; `error` comes from getUserMedia. */
 export function deviceProblem(device, error) {
-  const name = DEVICE_NAMES[device];
   const known = {
     NotAllowedError: [
-      `The ${name} is blocked`,
-      `Allow the ${name} for this page with the symbol next to the address, then connect again.`,
+      `The ${device} is blocked`,
+      `Allow the ${device} for this page with the symbol next to the address, then connect again.`,
     ],
-    NotFoundError: [`There is no ${name}`, `Plug one in, then connect again.`],
-    NotReadableError: [`The ${name} is in use`, `Close the other program that uses it, then connect again.`],
+    NotFoundError: [`There is no ${device}`, `Plug one in, then connect again.`],
+    NotReadableError: [`The ${device} is in use`, `Close the other program that uses it, then connect again.`],
   };
   const [title, remedy] = known[error.name] ?? [
-    `The ${name} could not be opened`,
-    `The browser says: ${error.message || error.name}. Check the ${name}, then connect again.`,
+    `The ${device} could not be opened`,
+    `The browser says: ${error.message || error.name}. Check the ${device}, then connect again.`,
   ];
   return { title, remedy: `${remedy} ${WITHOUT[device]}`, canRetry: true };
 }
@@ -37,6 +34,21 @@ export function bothDevicesProblem(error) {
     canRetry: true,
   };
 }
+
+/** The camera or microphone stopped in the middle of the call. */
+export function deviceLostProblem(device) {
+  return {
+    title: `The ${device} has stopped`,
+    remedy: `It was unplugged or taken back from this page. Plug it in or allow it, then connect again. ${WITHOUT[device]}`,
+    canRetry: true,
+  };
+}
+
+export const SOUND_BLOCKED = {
+  title: "The browser keeps the sound off",
+  remedy: "Press any key or anywhere in the page to hear the voice.",
+  canRetry: false,
+};
 
 export const INSECURE_PAGE = {
   title: "The browser keeps camera and microphone from this page",

@@ -97,7 +97,7 @@ function showVoice(state, isConnected) {
 }
 
 function voiceStatus({ hasCamera, consent, voice }) {
-  if (voice?.ready) return `Ready: about ${Math.round(voice.f0_hz)} Hz${voice.frozen ? "" : ", still settling"}`;
+  if (voice?.ready) return `Ready: about ${Math.round(voice.f0_hz)} Hz${voice.frozen === false ? ", still settling" : ""}`;
   if (!hasCamera) return "No camera, so no voice";
   if (!consent) return "Waiting for your consent";
   return "Looking for your face";
@@ -118,9 +118,16 @@ function showChat(state, isConnected) {
   element("say").disabled = obstacle !== "";
   element("stop").disabled = !isConnected || !state.sentences.some(({ progress }) => ["sent", "queued", "started"].includes(progress));
   setText("composer-hint", obstacle || "Enter says it, Shift + Enter starts a new line, Escape stops.");
+  showSteps(state, isConnected);
   setVisible("steps", state.sentences.length === 0);
   setVisible("log", state.sentences.length > 0);
   showSentences(state.sentences);
+}
+
+function showSteps({ consent }, isConnected) {
+  const [joined, agreed] = element("steps").children;
+  joined.classList.toggle("done", isConnected);
+  agreed.classList.toggle("done", isConnected && consent);
 }
 
 function composerObstacle({ mode, voice, consent }) {
