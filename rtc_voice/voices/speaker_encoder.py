@@ -133,4 +133,5 @@ def _cut_silence(
         return speech[:0]
     level_db = 10 * np.log10(np.mean(np.square(frames), axis=1) + 1e-10)
     loud = level_db > max(float(np.quantile(level_db, 0.95)) - depth_db, -80.0)
-    return frames[binary_dilation(loud, iterations=margin)].ravel()
+    kept: NDArray[np.bool_] = binary_dilation(loud, iterations=margin)
+    return frames[kept].ravel()
