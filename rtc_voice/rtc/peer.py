@@ -1,0 +1,270 @@
+"""One participant's connection: their offer is answered, their media and messages come in, our speech goes out."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol, TypeVarTuple
+
+import av
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.mediastreams import MediaStreamTrack
+from aiortc.sdp import SessionDescription, candidate_from_sdp
+
+from rtc_voice.errors import ProtocolError
+from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.aiortc_private import drop_empty_datagrams, hand_over_at_once
+from rtc_voice.rtc.playout import ChunkQueue, Samples
+from rtc_voice.rtc.protocol import CHANNEL_LABEL, ErrorMessage, dump
+from rtc_voice.rtc.receive import drain, receive_audio, receive_video
+from rtc_voice.rtc.tracks import OpusTrack, SpeechTrack
+from rtc_voice.timing import Clock
+
+logger = logging.getLogger(__name__)
+Args = TypeVarTuple("Args")
+
+CONNECT_TIMEOUT_S = 20.0
+SILENCE_TIMEOUT_S = 8.0  # a live peer reports on our audio about once a second, even when it sends none
+MAX_UNSENT_MESSAGES = 64
+MAX_BUFFERED_BYTES = 1 << 20
+
+# What aiortc raises for a description it cannot use (measured by mutating offers).
+BAD_DESCRIPTION = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    InternalError,
+    InvalidAccessError,
+    InvalidStateError,
+    LookupError,
+    OperationError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class PeerEvents(Protocol):
+    """Who hears of what a peer sends. All are called on the event loop and must return at once."""
+
+    def on_connected(self) -> None:
+        """Media can flow."""
+
+    def on_message(self, text: str | bytes) -> None:
+        """A message came on the data channel, unchecked."""
+
+    def on_samples(self, samples: Samples) -> None:
+        """The peer's sound, 24 kHz mono ``[T]``, as it comes; gaps are filled in."""
+
+    def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
+        """A picture of the peer's video, at most 15 a second, with the clock's time of its arrival."""
+
+    def on_gone(self) -> None:
+        """The connection failed or was closed by the peer; it is closed by now. Not called after ``close``."""
+
+
+class Peer:
+    """The connection to one participant: ``answer`` their offer once, then ``close``."""
+
+    def __init__(
+        self,
+        handler: PeerEvents,
+        queue: ChunkQueue,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        ice_servers: Sequence[RTCIceServer] = (),
+    ) -> None:
+        self._handler = handler
+        self._clock = clock
+        self._metrics = metrics
+        # An empty list, since None would mean a public STUN server.
+        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
+        self._speech = OpusTrack(SpeechTrack(queue, clock, metrics))
+        self._channel: RTCDataChannel | None = None
+        self._unsent: deque[str] = deque(maxlen=MAX_UNSENT_MESSAGES)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._kinds: set[str] = set()
+        self._lost = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._closed = False
+
+    async def answer(self, sdp: str, type: str) -> dict[str, str]:
+        """The answer to an offer, as ``{"sdp", "type"}``; call it once.
+
+        Raises:
+            ProtocolError: the offer cannot be used; the peer is closed then.
+        """
+        try:
+            check_offer(sdp, type)
+            return await self._negotiate(RTCSessionDescription(sdp, type))
+        except BAD_DESCRIPTION as error:
+            await self.close()
+            raise ProtocolError(f"the offer cannot be used: {error!r:.120}", code="bad-offer") from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _negotiate(self, offer: RTCSessionDescription) -> dict[str, str]:
+        self._pc.on("track", self._on_track)
+        self._pc.on("datachannel", self._on_channel)
+        self._pc.on("connectionstatechange", self._on_state)
+        transceiver = self._pc.addTransceiver(self._speech)
+        transceiver.setCodecPreferences(opus_only())
+        await self._pc.setRemoteDescription(offer)
+        self._guard()
+        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        self._start(self._watch())
+        description = self._pc.localDescription
+        return {"sdp": description.sdp, "type": description.type}
+
+    def _guard(self) -> None:
+        """Before any packet has come: aiortc begins to receive once local addresses are gathered."""
+        for transceiver in self._pc.getTransceivers():
+            if transceiver.kind == "audio":
+                hand_over_at_once(transceiver.receiver, self._metrics)
+        transports = {transceiver.receiver.transport.transport for transceiver in self._pc.getTransceivers()}
+        if self._pc.sctp is not None:
+            transports.add(self._pc.sctp.transport.transport)
+        for transport in transports:
+            drop_empty_datagrams(transport)
+
+    async def add_candidate(self, candidate: str, mid: str | None, line: int | None = None) -> None:
+        """Take one address that the peer found after its offer (``candidate:…``).
+
+        Raises:
+            ProtocolError: not a candidate.
+        """
+        try:
+            parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
+            parsed.sdpMid, parsed.sdpMLineIndex = mid, line
+            await self._pc.addIceCandidate(parsed)
+        except BAD_DESCRIPTION as error:
+            raise ProtocolError(f"not a candidate: {candidate!r:.80}", code="bad-candidate") from error
+
+    def send(self, text: str) -> bool:
+        """Send a message, or keep it until the peer has opened the data channel; False if it was dropped."""
+        if self._closed:
+            return False
+        if self._channel is None:
+            self._unsent.append(text)
+            return True
+        if self._channel.readyState != "open" or self._channel.bufferedAmount > MAX_BUFFERED_BYTES:
+            self._metrics.count("dropped_messages")
+            return False
+        self._channel.send(text)
+        return True
+
+    async def close(self) -> None:
+        """End the connection and every task of it; calling it again does nothing more."""
+        self._closed = True
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._speech.stop()
+        await self._pc.close()
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell(self, listener: Callable[[*Args], None], *args: *Args) -> None:
+        """Call the handler; if it fails, the call goes on, since aiortc would end the connection."""
+        try:
+            listener(*args)
+        except Exception:
+            self._metrics.count("handler_errors")
+            logger.exception("%s failed", getattr(listener, "__qualname__", listener))
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        if track.kind in self._kinds:
+            self._start(drain(track))
+        elif track.kind == "audio":
+            self._start(receive_audio(track, lambda s, _: self._tell(self._handler.on_samples, s), self._metrics))
+        else:
+            show = self._handler.on_picture
+            self._start(receive_video(track, lambda *a: self._tell(show, *a), self._metrics, self._clock))
+        self._kinds.add(track.kind)
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != CHANNEL_LABEL or self._channel is not None:
+            error = ErrorMessage("unknown-channel", f"channel {channel.label!r:.40}", f"open one {CHANNEL_LABEL!r}")
+            channel.send(dump(error))
+            return
+        self._channel = channel
+        channel.on("message", lambda text: self._tell(self._handler.on_message, text))
+        while self._unsent:
+            self.send(self._unsent.popleft())
+
+    def _on_state(self) -> None:
+        if self._pc.connectionState == "connected":
+            self._connected.set()
+            self._tell(self._handler.on_connected)
+        elif self._pc.connectionState in ("failed", "closed"):
+            self._lost.set()
+
+    async def _watch(self) -> None:
+        """Wait until the connection is lost, then close and say so."""
+        if await self._is_set_within(self._connected, CONNECT_TIMEOUT_S):
+            await self._silence()
+        if not self._closed:
+            await self.close()
+            self._tell(self._handler.on_gone)
+
+    async def _silence(self) -> None:
+        """Return when the connection has failed, or nothing has come for too long."""
+        received, since = -1, self._clock.now()
+        while self._clock.now() - since < SILENCE_TIMEOUT_S:
+            if await self._is_set_within(self._lost, 1.0):
+                return
+            now_received = await self._packets_received()
+            if now_received != received:
+                received, since = now_received, self._clock.now()
+        self._metrics.count("silent_peers")
+
+    async def _packets_received(self) -> int:
+        report = await self._pc.getStats()
+        return sum(stats.packetsReceived for stats in report.values() if stats.type == "transport")
+
+    async def _is_set_within(self, event: asyncio.Event, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def opus_only() -> list[RTCRtpCodecCapability]:
+    """The codecs to offer or accept for an audio track whose packets are Opus already."""
+    capabilities = RTCRtpReceiver.getCapabilities("audio")
+    return [codec for codec in capabilities.codecs if codec.mimeType == "audio/opus"] if capabilities else []
+
+
+def check_offer(sdp: str, type: str) -> None:
+    """Check what aiortc passes silently or notices only when the answer has gone out.
+
+    Raises:
+        ProtocolError: it is no offer to receive our audio over DTLS; or what aiortc raises for unreadable text.
+    """
+    if type != "offer":
+        raise ProtocolError(f"a description of type {type!r:.40}", "send an offer", "bad-offer")
+    description = SessionDescription.parse(sdp)
+    if not any(media.kind == "audio" and media.direction in ("recvonly", "sendrecv") for media in description.media):
+        raise ProtocolError("the offer has no audio that we could speak on", "offer sendrecv audio", "bad-offer")
+    for media in description.media:
+        if media.kind not in ("audio", "video", "application"):
+            raise ProtocolError(f"the offer has media of kind {media.kind!r:.40}", "audio, video, data", "bad-offer")
+        if media.dtls is None or not media.dtls.fingerprints:
+            raise ProtocolError("the offer has no DTLS fingerprint", "offer encrypted media", "bad-offer")

@@ -1,0 +1,244 @@
+"""Offers and answers over HTTP, with the demo page beside them.
+
+``POST /offer`` takes ``{sdp, type}`` and gives ``{sdp, type, call_id, pc_id}``, as aiortc's demo page and Pipecat's
+small-webrtc client (which says ``pc_id``, under ``/api/offer``) expect. ``PATCH`` brings further addresses, ``DELETE
+/offer/{call_id}`` hangs up. Every error is ``{"error": {"code", "message", "hint"}}``. Only pages of this server may
+call it: there are no cross-origin headers, and a foreign ``Origin`` is refused.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+
+from rtc_voice.errors import CapacityError, ProtocolError, RtcVoiceError
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+SHUTDOWN_S = 2.0
+OFFER_PATHS = ("/offer", "/api/offer")
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(self)",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+
+# Said here because Python's mimetypes asks the system, and some systems call JavaScript text/plain.
+MIME_TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".mp3": "audio/mpeg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".wav": "audio/wav",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+
+OpenCall = Callable[[str, str], Awaitable[tuple[str, Mapping[str, str]]]]
+"""An offer's ``sdp`` and ``type`` to the call's id and the answer (``sdp``, ``type``)."""
+
+CloseCall = Callable[[str], Awaitable[None]]
+
+AddCandidate = Callable[[str, str, str | None, int | None], Awaitable[None]]
+"""The call's id, the candidate's text, its media id and its media line."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallDesk:
+    """What the server needs to know of the calls: how to open, find and close one."""
+
+    open_call: OpenCall
+    close_call: CloseCall
+    live_calls: Callable[[], Collection[str]]  # the ids of the calls that stand
+    add_candidate: AddCandidate
+    max_calls: int
+
+
+class _Routes:
+    """The requests, answered from a desk."""
+
+    def __init__(self, desk: CallDesk) -> None:
+        self._desk = desk
+        self._opening = 0  # offers being answered: not live yet, but they take a place
+
+    async def offer(self, request: web.Request) -> web.Response:
+        body = await _json_body(request)
+        sdp, kind = _text(body, "sdp"), _text(body, "type")
+        earlier = body.get("pc_id")
+        if isinstance(earlier, str) and earlier in self._desk.live_calls():
+            await self._desk.close_call(earlier)  # a client that starts over on the same call
+        if len(self._desk.live_calls()) + self._opening >= self._desk.max_calls:
+            raise CapacityError(f"all {self._desk.max_calls} calls are taken", "try again later")
+        self._opening += 1
+        try:
+            call_id, answer = await self._desk.open_call(sdp, kind)
+        finally:
+            self._opening -= 1
+        return web.json_response({"sdp": answer["sdp"], "type": answer["type"], "call_id": call_id, "pc_id": call_id})
+
+    async def trickle(self, request: web.Request) -> web.Response:
+        body = await _json_body(request)
+        call_id = self._live(_text(body, "pc_id" if "pc_id" in body else "call_id"))
+        candidates = body.get("candidates")
+        if not isinstance(candidates, list) or not all(isinstance(one, dict) for one in candidates):
+            raise ProtocolError("candidates is no list of objects", code="bad-field")
+        for one in candidates:
+            mid, line = one.get("sdp_mid"), one.get("sdp_mline_index")
+            if not isinstance(mid, str | None) or not isinstance(line, int | None):
+                raise ProtocolError("sdp_mid is no text, or sdp_mline_index no number", code="bad-field")
+            if one.get("candidate"):  # an empty one says that there are no more
+                await self._desk.add_candidate(call_id, _text(one, "candidate"), mid, line)
+        return web.json_response({"status": "success"})
+
+    async def hang_up(self, request: web.Request) -> web.Response:
+        await self._desk.close_call(self._live(request.match_info["call_id"]))
+        return web.Response(status=204)
+
+    def _live(self, call_id: str) -> str:
+        if call_id not in self._desk.live_calls():
+            raise web.HTTPNotFound(text=f"no call {call_id[:40]!r}")
+        return call_id
+
+
+def create_app(
+    open_call: OpenCall,
+    close_call: CloseCall,
+    *,
+    live_calls: Callable[[], Collection[str]],
+    add_candidate: AddCandidate,
+    health: Callable[[], Mapping[str, object]],
+    max_calls: int,
+    web_dir: Path | None = None,
+) -> web.Application:
+    """The application: offers, health, and the page in ``web_dir`` if there is one."""
+    routes = _Routes(CallDesk(open_call, close_call, live_calls, add_candidate, max_calls))
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_finish, _same_origin])
+    for path in OFFER_PATHS:
+        app.router.add_post(path, routes.offer)
+        app.router.add_patch(path, routes.trickle)
+        app.router.add_delete(path + "/{call_id}", routes.hang_up)
+        app.router.add_options(path, _options)
+
+    async def say_health(request: web.Request) -> web.Response:
+        return web.json_response(dict(health()))
+
+    app.router.add_get("/health", say_health)
+    if web_dir is not None:
+        app.router.add_get("/{path:.*}", _Pages(web_dir).page)
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+    """Serve ``app`` and give the port, which the system chooses for 0."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def post_offer(url: str) -> Callable[[str, str], Awaitable[Mapping[str, str]]]:
+    """The caller's side: sends an offer to ``url`` and gives the answer; ProtocolError when it is refused."""
+
+    async def open_call(sdp: str, type: str) -> Mapping[str, str]:
+        async with aiohttp.ClientSession() as session, session.post(url, json={"sdp": sdp, "type": type}) as reply:
+            body: dict[str, str] = await reply.json()
+            if reply.status != 200:
+                raise ProtocolError(f"the offer was refused with {reply.status}: {body}"[:200], code="refused")
+            return body
+
+    return open_call
+
+
+class _Pages:
+    """The files of one folder; nothing outside it, whatever the path says."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    async def page(self, request: web.Request) -> web.FileResponse:
+        path = (self._folder / (request.match_info["path"] or "index.html")).resolve()
+        if not path.is_relative_to(self._folder) or path.suffix not in MIME_TYPES or not path.is_file():
+            raise web.HTTPNotFound(text="no such page")
+        return web.FileResponse(path, headers={"Content-Type": MIME_TYPES[path.suffix]})
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def _finish(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into JSON and put the security headers on everything."""
+    try:
+        response = await handler(request)
+    except RtcVoiceError as error:
+        status = 503 if isinstance(error, CapacityError) else 400
+        response = _error(status, error.code, error.message, error.hint)
+    except web.HTTPException as error:
+        response = _error(error.status, error.reason.lower().replace(" ", "-"), error.text or error.reason)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        response = _error(500, "internal", "the server failed", "its log says why")
+    response.headers.update(SECURITY_HEADERS)
+    return response
+
+
+@web.middleware
+async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what a page of another server sends: it could open calls and read answers in its visitor's name."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden(text=f"a page of {origin[:80]} may not call this server")
+    return await handler(request)
+
+
+async def _options(request: web.Request) -> web.Response:
+    return web.Response(status=204, headers={"Allow": "OPTIONS, PATCH, POST"})
+
+
+async def _json_body(request: web.Request) -> dict[str, object]:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="send application/json")
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError, LookupError) as error:
+        raise ProtocolError("the body is not JSON", code="not-json") from error
+    if not isinstance(body, dict):
+        raise ProtocolError("the body is not a JSON object", code="not-json")
+    return body
+
+
+def _text(body: dict[str, object], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise ProtocolError(f"{name} is {value!r:.40}", "send a text", "bad-field")
+    return value
+
+
+def _error(status: int, code: str, message: str, hint: str = "") -> web.StreamResponse:
+    return web.json_response({"error": {"code": code, "message": message, "hint": hint}}, status=status)
