@@ -42,7 +42,7 @@ def fit_similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -
 def five_point_chip(
     picture: Picture, landmarks: NDArray[np.float32], *, size: int = 150, padding: float = 0.25
 ) -> Picture:
-    """The face turned upright with its eyes and nose on dlib's template, ``[size, size, 3]``; black outside the picture.
+    """The face turned upright, eyes and nose on dlib's template, ``[size, size, 3]``; black outside the picture.
 
     Args:
         picture: RGB.

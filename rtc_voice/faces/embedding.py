@@ -9,8 +9,9 @@ from rtc_voice.faces.align import five_point_chip, upright_box_crop
 from rtc_voice.faces.nets import ATTRIBUTE_SIZE, RECOGNITION_SIZE, load_attribute_net, load_recognition_net
 from rtc_voice.faces.types import Face, FaceEmbedding, Picture
 
-SEX_PADDING = 0.2  # of the landmark box; a tight box costs accuracy in sex, a wide one in age
-AGE_PADDING = 0.0
+# Of the landmark box on each side. From 0 to 0.1 nothing changes but noise (391 adults of UTKFace: sex 96 to 97 % right,
+# age off by 6.1 years); 0.2 and more turns women into men.
+ATTRIBUTE_PADDING = 0.05
 
 
 class FaceEmbedder:
@@ -25,15 +26,13 @@ class FaceEmbedder:
 
     def embed(self, picture: Picture, face: Face) -> FaceEmbedding:
         """What the networks say of ``face`` in ``picture``; ``face`` comes from the tracker or from ``find_faces``."""
-        wide, tight = (
-            upright_box_crop(picture, face.box, padding, size=ATTRIBUTE_SIZE) for padding in (SEX_PADDING, AGE_PADDING)
-        )
+        crop = upright_box_crop(picture, face.box, ATTRIBUTE_PADDING, size=ATTRIBUTE_SIZE)
         with torch.inference_mode():
-            ages, males = self._attributes(_with_mirror_images(wide, tight))
+            ages, males = self._attributes(_with_mirror_image(crop))
         return FaceEmbedding(
             identity=self.identify(picture, face.landmarks),
-            male=float(males[:2].mean()),
-            age=float(ages[2:].mean()),
+            male=float(males.mean()),
+            age=float(ages.mean()),
         )
 
     def identify(self, picture: Picture, landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -45,12 +44,11 @@ class FaceEmbedder:
         """
         chip = five_point_chip(picture, landmarks, size=RECOGNITION_SIZE)
         with torch.inference_mode():
-            identity: NDArray[np.float32] = self._recognition(_with_mirror_images(chip)).mean(dim=0).numpy()
+            identity: NDArray[np.float32] = self._recognition(_with_mirror_image(chip)).mean(dim=0).numpy()
         return identity
 
 
-def _with_mirror_images(*chips: Picture) -> Tensor:
-    """Each chip and its mirror image, one after the other, ``[2 N, 3, S, S]``."""
-    batch = np.stack([view for chip in chips for view in (chip, chip[:, ::-1])])
-    # channels_last strides come free from the pictures' own order, and convolve twice as fast on a CPU.
-    return torch.from_numpy(batch).permute(0, 3, 1, 2).float()
+def _with_mirror_image(chip: Picture) -> Tensor:
+    """The chip and its mirror image, ``[2, 3, S, S]``."""
+    # The permuted pictures are already channels_last, as the networks like them.
+    return torch.from_numpy(np.stack([chip, chip[:, ::-1]])).permute(0, 3, 1, 2).float()

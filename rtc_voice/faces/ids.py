@@ -189,4 +189,4 @@ def _centre(box: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _size(box: NDArray[np.float64]) -> float:
-    return float(max(np.linalg.norm(box[2:] - box[:2]), 1.0))
+    return max(float(np.linalg.norm(box[2:] - box[:2])), 1.0)

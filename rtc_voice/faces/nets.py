@@ -157,7 +157,9 @@ def _with_weights(net: Net, asset: str) -> Net:
     stored = load((files("rtc_voice") / "assets" / asset).read_bytes())
     net.load_state_dict(dequantise(stored))
     # On a CPU channels_last is 1.1 to 2.4 times as fast as the default.
-    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.eval().requires_grad_(False)
+    return net
 
 
 def _centred(pictures: Tensor) -> Tensor:

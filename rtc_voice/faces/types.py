@@ -41,3 +41,11 @@ class FaceEmbedding:
     identity: NDArray[np.float32]  # ``[128]``, face-api's recognition net, mean of the face and its mirror image
     male: float  # apparent sex as the attribute net scores it: 0 female to 1 male; an impression, no fact
     age: float  # apparent age in years
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFace:
+    """One face of one picture of a video, and what the networks say of it when this picture was worth asking them."""
+
+    face: Face
+    embedding: FaceEmbedding | None
