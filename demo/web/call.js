@@ -5,6 +5,7 @@ import * as problems from "./problems.js";
 const PROTOCOL_VERSION = 1;
 const GATHERING_LIMIT_MS = 2000; // an unreachable STUN server would hold the offer back far longer
 const CONNECT_LIMIT_MS = 15000; // ICE itself gives up only after 30 s or more
+const HTTP_LIMIT_MS = 3000; // for a word with the server while hanging up or in doubt
 const PICTURES_PER_SECOND = 15; // what the bot looks at; more would only cost bandwidth
 
 /** A problem (see problems.js) that ended an attempt to call. */
@@ -104,8 +105,8 @@ export class Call extends EventTarget {
   close() {
     if (this.#closed) return;
     this.#closed = true;
-    this.pc.close();
-    this.#tellServer();
+    // In this order: a bot that sees the connection closed first no longer knows the call it is asked to end.
+    this.#tellServer().finally(() => this.pc.close());
   }
 
   #listen() {
@@ -162,17 +163,21 @@ export class Call extends EventTarget {
     return body;
   }
 
-  #tellServer() {
+  async #tellServer() {
     if (this.#id === null) return;
     const url = `offer/${encodeURIComponent(this.#id)}`;
     this.#id = null;
-    fetch(url, { method: "DELETE", keepalive: true }).catch(() => {}); // a server that is gone needs no goodbye
+    try {
+      await fetch(url, { method: "DELETE", keepalive: true, signal: AbortSignal.timeout(HTTP_LIMIT_MS) });
+    } catch {
+      // A server that is gone needs no goodbye.
+    }
   }
 }
 
 async function serverAnswers() {
   try {
-    return (await fetch("health", { cache: "no-store", signal: AbortSignal.timeout(3000) })).ok;
+    return (await fetch("health", { cache: "no-store", signal: AbortSignal.timeout(HTTP_LIMIT_MS) })).ok;
   } catch {
     return false;
   }
