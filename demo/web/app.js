@@ -8,6 +8,7 @@
  */
 
 import { Call, CallError, openDevices } from "./call.js";
+import { listenToPerson } from "./controls.js";
 import { FigureReader } from "./figures.js";
 import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
@@ -15,10 +16,12 @@ import { SOUND_BLOCKED, botProblem, deviceLostProblem } from "./problems.js";
 import { element, show } from "./view.js";
 
 const FIGURES_EVERY_MS = 1000;
+const AUDIBLE_DB = -50;
 const KNOBS_EVERY_MS = 100; // a slider being dragged would send a message per pixel
 const NO_FACE_AFTER_MS = 4000; // the first face normally takes well under a second
 const SILENCE_READINGS = 2; // the bot sends 50 packets a second, silence too: two seconds without one are no jitter
 const LOG_LIMIT = 1000;
+const NEUTRAL_KNOBS = { pitch: 0, size: 1, brightness: 0, redraw: 0 };
 
 const freshState = () => ({
   phase: "idle", // idle, devices, connecting, connected, ended
@@ -31,8 +34,8 @@ const freshState = () => ({
   faces: [],
   voice: null,
   mode: "text",
-  knobs: { pitch: 0, size: 1, brightness: 0, redraw: 0 },
-  sentences: [], // {id, text, progress, firstAudioMs}
+  knobs: { ...NEUTRAL_KNOBS },
+  sentences: [], // {id, text, progress, firstAudioMs, face}
   disclosure: "",
   figures: {},
 });
@@ -49,6 +52,7 @@ let figureReader = null;
 let silentReadings = 0; // readings in a row without a new packet
 let facelessSince = 0; // ms on the page's clock
 let knobTimer = null;
+let knobsToSend = {};
 let sentenceCount = 0;
 
 function update(changes) {
@@ -126,9 +130,8 @@ function onOpen() {
   figureReader = new FigureReader();
   silentReadings = 0;
   update({ phase: "connected" });
-  send("hello", { name: element("name").value.trim() || "Guest" });
-  const { pitch, size, brightness, redraw } = rtcVoice.state.knobs;
-  if (pitch !== 0 || size !== 1 || brightness !== 0 || redraw !== 0) send("voice", rtcVoice.state.knobs);
+  const name = element("name").value.trim();
+  if (name) send("hello", { name }); // without one the bot remembers nothing beyond this call
 }
 
 /** Hangs up because the person wants to. */
@@ -166,8 +169,11 @@ function showPreview(camera) {
 const receivers = {
   state: ({ faces = [], voice = null, consent, mode }) => {
     if (faces.length) facelessSince = performance.now();
+    const isNewVoice = voice?.ready && !rtcVoice.state.voice?.ready;
     update({ faces, voice, consent: consent ?? rtcVoice.state.consent, mode: mode ?? rtcVoice.state.mode });
     gateDevices();
+    // A new call, or a new consent, starts from the bare voice.
+    if (isNewVoice && areKnobsTurned()) send("voice", rtcVoice.state.knobs);
   },
   speech: ({ id, event, first_audio_ms: firstAudioMs }) => {
     const changes = firstAudioMs === undefined || firstAudioMs === null ? {} : { firstAudioMs };
@@ -175,9 +181,7 @@ const receivers = {
     if ("firstAudioMs" in changes) update({ figures: { ...rtcVoice.state.figures, firstAudioMs } });
   },
   disclosure: ({ text }) => update({ disclosure: text }),
-  metrics: ({ late_chunks: lateChunks }) => {
-    if (lateChunks !== undefined) update({ figures: { ...rtcVoice.state.figures, lateChunks } });
-  },
+  metrics: ({ late_chunks: lateChunks = 0 }) => update({ figures: { ...rtcVoice.state.figures, lateChunks } }),
   error: (message) => {
     // An error names no sentence: what is still unanswered is what it is about, and a later `speech` puts it right.
     const sentences = rtcVoice.state.sentences.map((sentence) =>
@@ -204,18 +208,35 @@ function setConsent(granted) {
   send("consent", { granted });
 }
 
-function say(text) {
-  sentenceCount += 1;
-  const sentence = { id: `s${sentenceCount}`, text, progress: "sent", firstAudioMs: null };
-  update({ sentences: [...rtcVoice.state.sentences, sentence] });
-  send("say", { id: sentence.id, text });
+function forget() {
+  update({ consent: false, knobs: { ...NEUTRAL_KNOBS } });
+  gateDevices();
+  send("forget");
 }
+
+function setMode(mode) {
+  update({ mode });
+  gateDevices();
+  send("mode", { mode });
+}
+
+/** Has `text` spoken; `face` is the id of another face in the picture whose voice to use, or "" for the own. */
+function say(text, face) {
+  sentenceCount += 1;
+  const sentence = { id: `s${sentenceCount}`, text, progress: "sent", firstAudioMs: null, face: face ? Number(face) : null };
+  update({ sentences: [...rtcVoice.state.sentences, sentence] });
+  send("say", { id: sentence.id, text, ...(face ? { face: sentence.face } : {}) });
+}
+
+const areKnobsTurned = () => Object.entries(NEUTRAL_KNOBS).some(([knob, value]) => rtcVoice.state.knobs[knob] !== value);
 
 function setKnobs(changes) {
   update({ knobs: { ...rtcVoice.state.knobs, ...changes } });
+  Object.assign(knobsToSend, changes);
   knobTimer ??= setTimeout(() => {
+    send("voice", knobsToSend);
+    knobsToSend = {};
     knobTimer = null;
-    send("voice", rtcVoice.state.knobs);
   }, KNOBS_EVERY_MS);
 }
 
@@ -232,51 +253,19 @@ async function refreshFigures() {
   update({ isFaceMissing, shaky: silentReadings >= SILENCE_READINGS, figures: { ...figures, ...reading } });
 }
 
-function drawFrame() {
+/** The id of the face whose voice is heard now; null in silence. */
+function speakingFace() {
   const { faces, sentences, mode } = rtcVoice.state;
-  const isSpeaking = sentences.some((sentence) => sentence.progress === "started") || (mode === "convert" && meter.level() > -50);
+  const sentence = sentences.find(({ progress }) => progress === "started");
+  if (!sentence && !(mode === "convert" && meter.level() > AUDIBLE_DB)) return null;
+  return sentence?.face ?? faces.find(({ own }) => own)?.id ?? null;
+}
+
+function drawFrame() {
+  const { faces } = rtcVoice.state;
   meter.draw();
-  overlay.draw(faces, isSpeaking ? faces[0]?.id : null);
+  overlay.draw(faces, speakingFace());
   requestAnimationFrame(drawFrame);
-}
-
-function listenToPerson() {
-  const on = (id, type, action) => element(id).addEventListener(type, action);
-  on("lobby", "submit", (event) => (event.preventDefault(), join()));
-  on("leave", "click", leave);
-  on("problem-action", "click", () => (leave(), join()));
-  on("problem-close", "click", () => update({ problem: null }));
-  on("consent-grant", "click", () => setConsent(true));
-  on("consent-withdraw", "click", () => setConsent(false));
-  on("forget", "click", () => (send("forget"), setConsent(false)));
-  on("stop", "click", () => send("cancel"));
-  on("redraw", "click", () => setKnobs({ redraw: rtcVoice.state.knobs.redraw + 1 }));
-  on("reset", "click", () => setKnobs(freshState().knobs));
-  for (const knob of ["pitch", "size", "brightness"]) on(knob, "input", (event) => setKnobs({ [knob]: Number(event.target.value) }));
-  on("modes", "change", (event) => {
-    update({ mode: event.target.value });
-    gateDevices();
-    send("mode", { mode: event.target.value });
-  });
-  listenToComposer(on);
-}
-
-function listenToComposer(on) {
-  const submit = () => {
-    const text = element("text").value.trim();
-    if (!text || element("say").disabled) return;
-    element("text").value = "";
-    say(text);
-  };
-  on("composer", "submit", (event) => (event.preventDefault(), submit()));
-  on("text", "keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    submit();
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !element("stop").disabled) send("cancel");
-  });
 }
 
 // Closing the tab must free the bot at once, not after the media has been silent for long.
@@ -285,7 +274,19 @@ element("preview").addEventListener("resize", () => {
   const { videoWidth, videoHeight } = element("preview");
   if (videoWidth) element("stage").style.aspectRatio = `${videoWidth} / ${videoHeight}`;
 });
-listenToPerson();
+listenToPerson({
+  join,
+  leave,
+  setConsent,
+  forget,
+  setMode,
+  setKnobs,
+  say,
+  cancel: () => send("cancel"),
+  redraw: () => setKnobs({ redraw: rtcVoice.state.knobs.redraw + 1 }),
+  resetKnobs: () => setKnobs({ ...NEUTRAL_KNOBS }),
+  dismiss: () => update({ problem: null }),
+});
 setInterval(refreshFigures, FIGURES_EVERY_MS);
 requestAnimationFrame(drawFrame);
 update({});

@@ -1,9 +1,22 @@
 /** The tracked faces, drawn over the mirrored camera picture. */
 
 import { sized } from "./meter.js";
+import { faceName } from "./view.js";
 
 const GLIDE = 0.25; // share of the way a box moves per animation frame: the bot reports a few times a second
 const MARGIN = 0.12; // of the box, so that the frame stands around the face and not on it
+
+function label(context, text, centre, bottom) {
+  context.font = "600 14px system-ui, sans-serif";
+  context.textAlign = "center";
+  const width = context.measureText(text).width + 18;
+  context.fillStyle = "rgba(12, 18, 16, 0.72)";
+  context.beginPath();
+  context.roundRect(centre - width / 2, bottom - 12, width, 24, 12);
+  context.fill();
+  context.fillStyle = "#fff";
+  context.fillText(text, centre, bottom + 5);
+}
 
 /** Draws boxes that glide from one report to the next. */
 export class FaceOverlay {
@@ -37,6 +50,7 @@ export class FaceOverlay {
       context.shadowBlur = isSpeaking ? 18 : 4;
       context.stroke();
       context.shadowBlur = 0;
+      if (faces.length > 1) label(context, faceName(face), x + w / 2, y + h);
     }
   }
 

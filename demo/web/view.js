@@ -9,7 +9,7 @@ const CONNECTION_WORDS = {
 };
 
 const PROGRESS_WORDS = {
-  sent: "sent",
+  sent: "waiting",
   queued: "waiting",
   started: "speaking",
   ended: "said",
@@ -109,7 +109,7 @@ function showChat(state, isConnected) {
   element("modes").disabled = !isConnected;
   for (const radio of document.getElementsByName("mode")) {
     radio.checked = radio.value === state.mode;
-    if (radio.value === "convert") radio.disabled = !state.hasMicrophone;
+    if (radio.value === "convert") radio.disabled = !state.hasMicrophone || !state.consent;
   }
   setText("mode-hint", MODE_HINTS[state.mode]);
   setVisible("disclosure", isConnected && state.disclosure !== "");
@@ -117,7 +117,8 @@ function showChat(state, isConnected) {
   const obstacle = isConnected ? composerObstacle(state) : "Join the call first.";
   element("say").disabled = obstacle !== "";
   element("stop").disabled = !isConnected || !state.sentences.some(({ progress }) => ["sent", "queued", "started"].includes(progress));
-  setText("composer-hint", obstacle || "Enter says it, Shift + Enter starts a new line, Escape stops.");
+  setText("composer-hint", obstacle || (state.voice?.ready ? "Enter says it, Shift + Enter starts a new line, Escape stops." : "It will be said as soon as your voice is ready."));
+  showFaceChoice(state.faces);
   showSteps(state, isConnected);
   setVisible("steps", state.sentences.length === 0);
   setVisible("log", state.sentences.length > 0);
@@ -130,10 +131,24 @@ function showSteps({ consent }, isConnected) {
   agreed.classList.toggle("done", isConnected && consent);
 }
 
-function composerObstacle({ mode, voice, consent }) {
+function composerObstacle({ mode, hasCamera, consent }) {
   if (mode === "off") return "The voice is off. Choose “Type” to say something.";
-  if (voice?.ready) return "";
-  return consent ? "You can speak as soon as your voice is ready." : "Your voice comes first: agree below the picture.";
+  if (!hasCamera) return "Without a camera there is no face, and so no voice.";
+  return consent ? "" : "Your voice comes first: agree below the picture.";
+}
+
+/** What a face is called where there are several. */
+export const faceName = ({ id, own }) => (own ? "You" : `Face ${id}`);
+
+function showFaceChoice(faces) {
+  const choices = faces.filter(({ own, voice_ready: isReady }) => own || isReady);
+  setVisible("as-row", choices.length > 1);
+  const wanted = choices.map((face) => [face.own ? "" : `${face.id}`, faceName(face)]);
+  const select = element("as");
+  if (wanted.join("|") === [...select.options].map(({ value, text }) => [value, text]).join("|")) return;
+  const chosen = select.value;
+  select.replaceChildren(...wanted.map(([value, name]) => new Option(name, value)));
+  select.value = wanted.some(([value]) => value === chosen) ? chosen : "";
 }
 
 function showSentences(sentences) {
