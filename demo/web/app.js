@@ -13,7 +13,7 @@ import { FigureReader } from "./figures.js";
 import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
 import { SOUND_BLOCKED, botProblem, deviceLostProblem } from "./problems.js";
-import { element, show } from "./view.js";
+import { element, refocus, show } from "./view.js";
 
 const FIGURES_EVERY_MS = 1000;
 const AUDIBLE_DB = -50;
@@ -130,6 +130,7 @@ function onOpen() {
   figureReader = new FigureReader();
   silentReadings = 0;
   update({ phase: "connected" });
+  refocus(rtcVoice.state.hasCamera ? "consent-grant" : "leave");
   const name = element("name").value.trim();
   if (name) send("hello", { name }); // without one the bot remembers nothing beyond this call
 }
@@ -151,6 +152,7 @@ function end(problem) {
     ["ended", "failed"].includes(sentence.progress) ? sentence : { ...sentence, progress: "cancelled" },
   );
   update({ phase: "ended", shaky: false, consent: false, faces: [], voice: null, mode: "text", sentences, problem });
+  refocus("join");
 }
 
 /** No picture leaves before consent, and no sound unless it is to be converted: a track that is off sends black or silence. */
@@ -206,12 +208,14 @@ function setConsent(granted) {
   update({ consent: granted, isFaceMissing: false });
   gateDevices();
   send("consent", { granted });
+  refocus(granted ? "text" : "consent-grant");
 }
 
 function forget() {
   update({ consent: false, knobs: { ...NEUTRAL_KNOBS } });
   gateDevices();
   send("forget");
+  refocus("consent-grant");
 }
 
 function setMode(mode) {

@@ -26,6 +26,12 @@ const MODE_HINTS = {
 /** The element with this id. */
 export const element = (id) => document.getElementById(id);
 
+/** Moves the keyboard's focus to `id` if what had it is no longer shown; to a text box only where that opens no keyboard. */
+export function refocus(id) {
+  const opensKeyboard = element(id).matches("textarea") && matchMedia("(pointer: coarse)").matches;
+  if (document.activeElement?.offsetParent == null && !opensKeyboard) element(id).focus({ preventScroll: true });
+}
+
 /** Brings the whole page in line with `state` (see app.js). */
 export function show(state) {
   document.body.dataset.phase = state.phase;
