@@ -48,6 +48,7 @@ BAD_DESCRIPTION = (
     LookupError,
     OperationError,
     RuntimeError,
+    StopIteration,
     TypeError,
     ValueError,
 )
@@ -268,3 +269,7 @@ def check_offer(sdp: str, type: str) -> None:
             raise ProtocolError(f"the offer has media of kind {media.kind!r:.40}", "audio, video, data", "bad-offer")
         if media.dtls is None or not media.dtls.fingerprints:
             raise ProtocolError("the offer has no DTLS fingerprint", "offer encrypted media", "bad-offer")
+    names = [media.rtp.muxId for media in description.media]
+    bundled = [name for group in description.group if group.semantic == "BUNDLE" for name in group.items]
+    if len(set(names)) < len(names) or not set(bundled) <= set(names):
+        raise ProtocolError("the offer's media ids do not match its bundle", "give each one its own", "bad-offer")

@@ -31,9 +31,10 @@ class Halver:
         if not outputs:
             return np.zeros(0, np.float32)
         filtered: NDArray[np.float32] = np.convolve(signal[: 2 * outputs + TAPS - 2], self._taps, "valid")
-        return np.ascontiguousarray(filtered[::2], dtype=np.float32)
+        return filtered[::2].copy()
 
 
 def to_mono(frame: NDArray[np.int16], channels: int) -> NDArray[np.float32]:
     """Interleaved samples as one channel, peak 1: ``[1, T * channels]`` to ``[T]``, the mean of the channels."""
-    return frame.reshape(-1, channels).mean(axis=1, dtype=np.float32) / np.float32(32768)
+    mono: NDArray[np.float32] = frame.reshape(-1, channels).mean(axis=1, dtype=np.float32) / np.float32(32_768)
+    return mono

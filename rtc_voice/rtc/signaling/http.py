@@ -174,14 +174,17 @@ def post_offer(url: str) -> Callable[[str, str], Awaitable[Mapping[str, str]]]:
 
 
 class _Pages:
-    """The files of one folder; nothing outside it, whatever the path says."""
+    """The files that lie in one folder when the server starts; no path is ever looked up on the disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
+        root = folder.resolve()
+        files = [path for path in root.rglob("*") if path.is_file() and path.suffix in MIME_TYPES]
+        inside = [path for path in files if path.resolve().is_relative_to(root)]  # a link may lead out
+        self._files = {path.relative_to(root).as_posix(): path for path in inside}
 
     async def page(self, request: web.Request) -> web.FileResponse:
-        path = (self._folder / (request.match_info["path"] or "index.html")).resolve()
-        if not path.is_relative_to(self._folder) or path.suffix not in MIME_TYPES or not path.is_file():
+        path = self._files.get(request.match_info["path"] or "index.html")
+        if path is None:
             raise web.HTTPNotFound(text="no such page")
         return web.FileResponse(path, headers={"Content-Type": MIME_TYPES[path.suffix]})
 

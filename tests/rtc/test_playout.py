@@ -1,0 +1,119 @@
+import threading
+
+import numpy as np
+import pytest
+
+from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples
+
+
+def ramp(start: int, count: int) -> Samples:
+    return np.arange(start, start + count, dtype=np.float32)
+
+
+def test_samples_come_out_in_order_whatever_the_sizes(rng: np.random.Generator) -> None:
+    queue = ChunkQueue(24_000, max_chunks=1_000)
+    whole = rng.standard_normal(5_000).astype(np.float32)
+    for chunk in np.split(whole, np.sort(rng.integers(0, 5_000, 40))):
+        assert queue.push(chunk)
+    pulled = []
+    while (samples := queue.pull(480)) is not None:
+        pulled.append(samples)
+    np.testing.assert_array_equal(np.concatenate(pulled), whole)
+    assert [part.size for part in pulled[:-1]] == [480] * 10
+    assert queue.waiting_samples == 0
+
+
+def test_a_full_queue_refuses_and_counts() -> None:
+    metrics = Metrics()
+    queue = ChunkQueue(24_000, max_chunks=2, metrics=metrics)
+    assert queue.push(ramp(0, 480)) and queue.push(ramp(480, 480))
+    assert queue.room() == 0
+    assert not queue.push(ramp(960, 480))
+    assert metrics.counters["refused_chunks"] == 1
+    assert queue.push(ramp(0, 0), mark="end")
+    queue.pull(480)
+    assert queue.room() == 1
+
+
+def test_a_half_played_chunk_keeps_its_place() -> None:
+    queue = ChunkQueue(24_000, max_chunks=1)
+    queue.push(ramp(0, 480))
+    queue.pull(100)
+    assert queue.room() == 0
+    assert queue.waiting_samples == 380
+
+
+def test_marks_say_when_their_first_sample_is_played() -> None:
+    queue = ChunkQueue(24_000, max_chunks=10)
+    seen: list[tuple[str, float]] = []
+    queue.on_mark = lambda mark, time: seen.append((mark, time))
+    queue.push(ramp(0, 240), mark="one")
+    queue.push(ramp(0, 480), mark="two")
+    queue.push(ramp(0, 0), mark="end")
+    queue.pull(480, time_s=10.0)
+    assert seen == [("one", 10.0), ("two", 10.01)]
+    queue.pull(480, time_s=10.02)
+    assert seen[2][0] == "end"
+    assert seen[2][1] == pytest.approx(10.03)
+
+
+def test_a_mark_behind_the_last_sample_does_not_wait_for_the_next_pull() -> None:
+    queue = ChunkQueue(24_000, max_chunks=10)
+    seen: list[str] = []
+    queue.on_mark = lambda mark, time: seen.append(mark)
+    queue.push(ramp(0, 480))
+    queue.push(ramp(0, 0), mark="end")
+    queue.pull(480)
+    assert seen == ["end"]
+
+
+def test_clearing_drops_sound_and_marks() -> None:
+    queue = ChunkQueue(24_000, max_chunks=1)
+    seen: list[str] = []
+    queue.on_mark = lambda mark, time: seen.append(mark)
+    queue.push(ramp(0, 480), mark="one")
+    queue.clear()
+    assert queue.pull(480) is None
+    assert seen == []
+    assert queue.room() == 1
+
+
+def test_two_threads_lose_nothing() -> None:
+    queue = ChunkQueue(24_000, max_chunks=8)
+
+    def make() -> None:
+        for start in range(0, 40_000, 100):
+            while not queue.push(ramp(start, 100)):
+                pass
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    pulled: list[Samples] = []
+    while sum(part.size for part in pulled) < 40_000:
+        if (samples := queue.pull(480)) is not None:
+            pulled.append(samples)
+    maker.join()
+    np.testing.assert_array_equal(np.concatenate(pulled), ramp(0, 40_000))
+
+
+def test_sound_that_breaks_off_and_returns_has_no_step() -> None:
+    declick = Declick(72)
+    one = np.ones(480, np.float32)
+    out = np.concatenate([declick.fill(part, 480) for part in (one, one[:100], None, one, one)])
+    assert np.abs(np.diff(out[1:])).max() < 1.01 / 71
+    assert not out[700:1440].any()
+    np.testing.assert_array_equal(out[1440 + 72 :], 1)
+
+
+def test_sound_without_a_hole_is_not_touched(rng: np.random.Generator) -> None:
+    declick = Declick(72)
+    whole = rng.standard_normal(1440).astype(np.float32)
+    out = np.concatenate([declick.fill(part, 480) for part in np.split(whole, 3)])
+    np.testing.assert_array_equal(out, whole)
+
+
+def test_speech_after_a_silence_keeps_its_onset() -> None:
+    declick = Declick(72)
+    declick.fill(None, 480)
+    np.testing.assert_array_equal(declick.fill(np.ones(480, np.float32), 480), 1)
