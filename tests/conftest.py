@@ -1,7 +1,10 @@
-"""What every test shares: a fixed seed."""
+"""What every test shares: a fixed seed, and one thread for torch, which is faster for small chunks."""
 
 import numpy as np
 import pytest
+import torch
+
+torch.set_num_threads(1)
 
 
 @pytest.fixture

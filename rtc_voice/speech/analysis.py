@@ -1,12 +1,11 @@
 """Speech as rows of features, one per hop, from the past only."""
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
-from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, Aperiodicity, SpectralEnvelope
+from rtc_voice.speech.envelope import Aperiodicity, SpectralEnvelope
 from rtc_voice.speech.pitch import PitchTracker
 from rtc_voice.speech.streaming import State, slide
 
@@ -55,12 +54,3 @@ class SpeechAnalysis(nn.Module):
     def forward(self, samples: Tensor) -> Features:
         """The features of a whole signal ``[B, T]``."""
         return self.step(samples, self.init_state(samples.shape[0]))
-
-
-def silence(batch: int, like: Tensor) -> Features:
-    """One row of silence, in the type of ``like``."""
-    return Features(
-        like.new_full((batch, 1, BANDS), math.log(FLOOR)),
-        like.new_zeros(batch, 1),
-        like.new_ones(batch, 1, len(APERIODICITY_EDGES_HZ) - 1),
-    )

@@ -125,11 +125,13 @@ class Aperiodicity(nn.Module):
         power = torch.sqrt((first.abs() ** 2 @ self.membership) * (second.abs() ** 2 @ self.membership))
         by_overlap = self.overlap[whole].unsqueeze(-1)
         share = (1 - cross / (power + 1e-12)) / (1 - by_overlap).clamp(min=0.3)
-        return torch.where(f0.unsqueeze(-1) > 0, share.clamp(0, 1), torch.ones_like(share))
+        is_voiced = f0.unsqueeze(-1) > 0
+        return torch.where(is_voiced, share.clamp(0, 1), torch.ones_like(share))
 
     def _segment(self, frames: Tensor, start: Tensor) -> Tensor:
         index = start.unsqueeze(-1) + torch.arange(self.segment, device=start.device)
-        return torch.fft.rfft(frames.gather(-1, index) * self.window)
+        spectrum: Tensor = torch.fft.rfft(frames.gather(-1, index) * self.window)
+        return spectrum
 
 
 def _lerp(values: Tensor, position: Tensor) -> Tensor:

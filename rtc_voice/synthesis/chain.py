@@ -68,6 +68,12 @@ class VoiceChain(nn.Module):
         return self.step(samples, self.init_state(samples.shape[0]))
 
 
+def load_chain() -> VoiceChain:
+    """The chain that is shipped: untrained as yet, so the WaveNet's correction is zero."""
+    torch.manual_seed(0)
+    return VoiceChain().eval()
+
+
 def conditioning(features: Features) -> Tensor:
     """The features as rows of about unit size for a network, ``[B, F, BANDS + 7]``."""
     is_voiced = features.f0 > 0

@@ -1,0 +1,5 @@
+"""``python -m rtc_voice`` is ``rtc-voice``."""
+
+from rtc_voice.cli import main
+
+main()

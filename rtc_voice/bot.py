@@ -1,0 +1,136 @@
+"""The bot: what all calls share, and the calls that stand."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rtc_voice.call import Call, Parts
+from rtc_voice.errors import CapacityError
+from rtc_voice.faces.worker import FaceWorker
+from rtc_voice.metrics import Metrics
+from rtc_voice.speech.text import TextToSpeech
+from rtc_voice.synthesis.chain import load_chain
+from rtc_voice.synthesis.engine import Engine
+from rtc_voice.timing import Clock, MonotonicClock
+from rtc_voice.voices.cache import VoiceCache
+from rtc_voice.voices.predictor import AttributePredictor
+
+logger = logging.getLogger(__name__)
+
+_LAG_INTERVAL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class BotConfig:
+    """What a bot is started with."""
+
+    max_calls: int = 4  # calls at once; each may take one voice of the engine
+    cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
+
+
+class Bot:
+    """Answers offers and keeps the calls; use as an async context manager.
+
+    Entering loads and warms every model, so the first call is as fast as any.
+    """
+
+    def __init__(self, config: BotConfig = BotConfig(), clock: Clock | None = None) -> None:  # noqa: B008 - frozen
+        self.config = config
+        self.metrics = Metrics()
+        self.calls: dict[str, Call] = {}
+        self._clock = clock or MonotonicClock()
+        self._stack = AsyncExitStack()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._parts: Parts | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            pool = stack.enter_context(ThreadPoolExecutor(1, "text"))
+            self._parts = await asyncio.to_thread(self._load, stack, pool)
+            lag = asyncio.create_task(self._watch_loop())
+            stack.callback(lag.cancel)
+            stack.push_async_callback(self._hang_up_all)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _load(self, stack: AsyncExitStack, pool: ThreadPoolExecutor) -> Parts:
+        engine = stack.enter_context(Engine(load_chain(), slots=self.config.max_calls))
+        faces = stack.enter_context(FaceWorker(metrics=self.metrics))
+        cache = VoiceCache(path=self.config.cache_file)
+        stack.callback(cache.close)
+        text = TextToSpeech()
+        for _ in text.sentences("Warm up."):
+            pass
+        return Parts(engine, faces, AttributePredictor(), cache, text, pool, self._clock)
+
+    async def open_call(self, sdp: str, type: str) -> tuple[str, Mapping[str, str]]:
+        """Answer an offer; returns the call's id and the answer.
+
+        Raises:
+            ProtocolError: the offer cannot be used.
+            CapacityError: all calls are taken.
+        """
+        assert self._parts is not None, "enter the bot first"
+        if len(self.calls) >= self.config.max_calls:
+            raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
+        call = Call(secrets.token_urlsafe(12), self._parts, on_gone=self._on_gone)
+        self.calls[call.id] = call
+        try:
+            return call.id, await call.peer.answer(sdp, type)
+        except BaseException:
+            await self.close_call(call.id)
+            raise
+
+    async def close_call(self, call_id: str) -> None:
+        """Hang up one call; unknown ids are ignored."""
+        call = self.calls.pop(call_id, None)
+        if call is not None:
+            await call.close()
+
+    async def add_candidate(self, call_id: str, candidate: str, mid: str | None, line: int | None) -> None:
+        """Hand a call one more address of its peer."""
+        await self.calls[call_id].peer.add_candidate(candidate, mid, line)
+
+    def health(self) -> dict[str, object]:
+        """What monitoring asks for."""
+        assert self._parts is not None
+        return {
+            "status": "ok",
+            "calls": len(self.calls),
+            "max_calls": self.config.max_calls,
+            "voices": self._parts.engine.voices,
+            **self.metrics.snapshot(),
+        }
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that speaks for all calls."""
+        assert self._parts is not None
+        return self._parts.engine
+
+    def _on_gone(self, call: Call) -> None:
+        task = asyncio.get_running_loop().create_task(self.close_call(call.id))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _hang_up_all(self) -> None:
+        await asyncio.gather(*(self.close_call(id) for id in list(self.calls)), *self._closing)
+
+    async def _watch_loop(self) -> None:
+        """Measure how late the event loop comes back from a sleep."""
+        while True:
+            due = self._clock.now() + _LAG_INTERVAL_S
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            self.metrics.record("loop_lag_ms", 1000 * (self._clock.now() - due))

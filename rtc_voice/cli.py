@@ -1,0 +1,268 @@
+"""The commands."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import rtc_voice
+from rtc_voice.errors import AudioError, InputError, MissingPartError, RtcVoiceError
+
+app = typer.Typer(
+    help="A face in a call gets a voice.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+_SWITCH_INTERVAL_S = 0.001  # so that no thread keeps the event loop waiting for Python's lock for 5 ms
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user gives one line and exit code 2, a missing part 3."""
+    try:
+        app(standalone_mode=True)
+    except RtcVoiceError as error:
+        _err.print(f"[bold red]error:[/] {error.message}", soft_wrap=True)
+        if error.hint:
+            _err.print(f"[bold]remedy:[/] {error.hint}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, InputError) else 3 if isinstance(error, MissingPartError) else 1)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to standard error.")] = False,
+) -> None:
+    """A face in a call gets a voice."""
+    if version:
+        _out.print(rtc_voice.__version__)
+        raise typer.Exit
+    level = logging.INFO if verbose else logging.ERROR
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+@app.command()
+def demo(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    once: Annotated[bool, typer.Option("--once", help="Make the self-call, write the report, and end.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for call.wav, report.json and report.png.")] = Path("demo/out"),
+) -> None:
+    """Call yourself: a built-in face gets a voice. Then open the page."""
+    _run(_demo(host, port, once, out))
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    max_calls: Annotated[int, typer.Option(help="Calls at once.", min=1, max=64)] = 4,
+    cache: Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")] = None,
+) -> None:
+    """The bot alone: answers offers at /offer and serves the page."""
+    from rtc_voice.bot import BotConfig
+
+    async def run() -> None:
+        status = _err.status("loading models …")
+        status.start()
+        try:
+            async with _serving(BotConfig(max_calls=max_calls, cache_file=cache), host, port) as (url, _):
+                status.stop()
+                # The first line of output is the address, for scripts.
+                print(url, flush=True)  # noqa: T201
+                _err.print("Ctrl-C ends it.")
+                await _until_stopped()
+        finally:
+            status.stop()
+
+    _run(run())
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="What to say, in English.")],
+    photo: Annotated[Path, typer.Option(help="Picture whose largest face speaks.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("out.wav"),
+    play: Annotated[bool, typer.Option("--play", help="Play it instead of writing a file.")] = False,
+) -> None:
+    """A photo speaks, without a call."""
+    import numpy as np
+
+    from rtc_voice import offline
+    from rtc_voice.config import AUDIO
+    from rtc_voice.faces.picture import read_picture
+    from rtc_voice.speech.audio_file import write_wav
+
+    _prepare()
+    with _err.status("looking at the photo …"):
+        voice = offline.voice_of(read_picture(photo))
+    with _err.status("speaking …"):
+        samples = np.concatenate(list(offline.say(text, voice)))
+    _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
+    if play:
+        _play(samples, AUDIO.sample_rate)
+    else:
+        write_wav(out, samples, AUDIO.sample_rate)
+        _out.print(str(out))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="latency or synthesis; all runs every one.")] = "all",
+    quick: Annotated[bool, typer.Option("--quick", help="Within a minute each.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there as JSON (one benchmark only).")] = None,
+) -> None:
+    """Measure latency and speed on this machine (needs the source tree)."""
+    import subprocess
+
+    root = Path(rtc_voice.__file__).parent.parent
+    known = sorted(p.stem for p in (root / "benchmarks").glob("[a-z]*.py") if p.stem not in ("form", "results"))
+    if not known:
+        raise InputError("the benchmarks are not installed", "clone the repository and run it there")
+    if name not in (*known, "all"):
+        raise InputError(f"there is no benchmark {name!r}", f"known: all, {', '.join(known)}")
+    if name == "all" and json:
+        raise InputError("--json takes the figures of one benchmark", f"name one of {', '.join(known)}")
+    flags = [*(["--quick"] if quick else []), *(["--json", str(json)] if json else [])]
+    for one in known if name == "all" else [name]:
+        code = subprocess.run([sys.executable, "-m", f"benchmarks.{one}", *flags], cwd=root, check=False).returncode
+        if code:
+            raise typer.Exit(code)
+
+
+@app.command()
+def doctor() -> None:
+    """Check what is installed and what is missing, each with its remedy."""
+    from rtc_voice.doctor import checks
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "part", "found", "remedy"):
+        table.add_column(title, overflow="fold")
+    marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]–[/]"}
+    failed = False
+    for check in checks():
+        table.add_row(marks[check.status], check.part, check.found, check.remedy)
+        failed |= check.status == "missing"
+    _out.print(table)
+    if failed:
+        raise typer.Exit(3)
+
+
+def _prepare() -> None:
+    """One thread for torch: two make small chunks slower (p95 16.9 ms instead of 0.41)."""
+    import torch
+
+    torch.set_num_threads(1)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    _prepare()
+    try:
+        asyncio.run(work)
+    except* RtcVoiceError as group:
+        raise next(_leaves(group)) from None
+    except* KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _leaves(group: BaseExceptionGroup[RtcVoiceError]) -> Any:
+    for error in group.exceptions:
+        yield from _leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+
+
+@asynccontextmanager
+async def _serving(config: Any, host: str, port: int) -> AsyncIterator[tuple[str, Any]]:
+    """A bot behind a web server: its address, and the bot."""
+    from rtc_voice.bot import Bot
+    from rtc_voice.rtc.signaling import http
+
+    async with Bot(config) as bot:
+        application = http.create_app(
+            bot.open_call,
+            bot.close_call,
+            live_calls=lambda: bot.calls.keys(),
+            add_candidate=bot.add_candidate,
+            health=bot.health,
+            max_calls=config.max_calls,
+            web_dir=_web_folder(),
+        )
+        try:
+            async with http.serve(application, host, port) as real_port:
+                yield f"http://{host}:{real_port}", bot
+        except OSError as error:
+            remedy = "choose another --port, or 0 for any that is free"
+            raise InputError(f"cannot listen on {host}:{port}: {error.strerror}", remedy) from error
+
+
+def _web_folder() -> Path | None:
+    here = Path(rtc_voice.__file__).parent
+    return next((p for p in (here / "web", here.parent / "demo" / "web") if p.is_dir()), None)
+
+
+async def _demo(host: str, port: int, once: bool, out: Path) -> None:
+    from rtc_voice import report
+    from rtc_voice.bot import BotConfig
+    from rtc_voice.rtc.signaling.http import post_offer
+    from rtc_voice.selfcall import call_oneself
+
+    status = _err.status("loading models …")
+    status.start()
+    try:
+        async with _serving(BotConfig(), host, 0 if once else port) as (url, _):
+            status.update("calling myself: a portrait joins, types a sentence and speaks one …")
+            call = await call_oneself(post_offer(f"{url}/offer"))
+            status.update("drawing the report …")
+            await asyncio.to_thread(report.write, call, out)
+            status.stop()
+            table = Table(box=None, show_header=False, pad_edge=False)
+            for name, figure in report.table(call):
+                table.add_row(name, f"[bold]{figure}[/]")
+            _out.print(table)
+            _out.print(f"\nlisten: {out / 'call.wav'}   look: {out / 'report.png'}   figures: {out / 'report.json'}")
+            if not once:
+                _out.print(f"\nNow yours: open [bold]{url}[/] in a browser. Ctrl-C ends it.")
+                await _until_stopped()
+    finally:
+        status.stop()
+
+
+async def _until_stopped() -> None:
+    """Until Ctrl-C or SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        _on_signal(loop, number, stopped.set)
+    await stopped.wait()
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[], None]) -> None:
+    try:
+        loop.add_signal_handler(number, action)
+    except NotImplementedError:  # Windows
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(action))
+
+
+def _play(samples: Any, sample_rate: int) -> None:
+    try:
+        import sounddevice
+    except OSError as error:
+        raise MissingPartError("PortAudio is not installed", "apt-get install libportaudio2") from error
+    try:
+        sounddevice.play(samples, sample_rate, blocking=True)
+    except sounddevice.PortAudioError as error:
+        raise AudioError(f"no speaker can be used: {error}", "write a file with -o instead") from error

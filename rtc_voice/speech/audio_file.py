@@ -1,0 +1,67 @@
+"""Recordings in and out of files."""
+
+import wave
+from pathlib import Path
+
+import av
+import av.error
+import numpy as np
+from numpy.typing import NDArray
+
+from rtc_voice.errors import AudioError
+
+MAX_S = 3600.0  # seconds read from a file at most
+
+
+def read_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
+    """The sound of a file (any format that FFmpeg reads; a video's sound too), mono, peak 1, ``[T]``.
+
+    Raises:
+        AudioError: no such file, empty, damaged, without sound, or longer than an hour.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError(f"there is no file {path}", "check the path")
+    if not path.stat().st_size:
+        raise AudioError(f"{path.name} is empty", "record or copy it again")
+    try:
+        samples = _decode(path, sample_rate)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise AudioError(f"{path.name} is no recording we can read", str(error)[:120]) from error
+    if not samples.size:
+        raise AudioError(f"{path.name} holds no sound", "record it again")
+    return samples
+
+
+def _decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=sample_rate)
+    parts: list[NDArray[np.float32]] = []
+    total = 0
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return np.zeros(0, np.float32)
+        for frame in (*container.decode(audio=0), None):
+            for out in resampler.resample(frame):
+                parts.append(out.to_ndarray()[0].astype(np.float32))
+                total += parts[-1].size
+            if total > MAX_S * sample_rate:
+                raise AudioError(f"{path.name} is longer than an hour", "cut it into pieces")
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def write_wav(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> None:
+    """Write mono samples of peak 1 as a 16-bit WAV file; folders on the way are made.
+
+    Raises:
+        AudioError: the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(sample_rate)
+            file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    except OSError as error:
+        raise AudioError(f"{path} cannot be written: {error.strerror}", "choose another place with -o") from error

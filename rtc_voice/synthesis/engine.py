@@ -1,0 +1,294 @@
+"""The engine: one thread that speaks for everybody, a chunk at a time."""
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rtc_voice.errors import CapacityError
+from rtc_voice.metrics import Metrics
+from rtc_voice.speech.streaming import State, put_rows, take_rows
+from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.voices.types import Voice
+
+logger = logging.getLogger(__name__)
+
+Samples = NDArray[np.float32]
+
+_MAX_LIVE_CHUNKS = 10  # of live speech that may wait; older is dropped and counted
+_QUIET_RMS = 0.003  # 50 dB below full scale
+_WARM_UP_STEPS = 8
+_LOOK_AGAIN_S = 0.004  # a sink that was full does not notify
+
+
+class ChunkSink(Protocol):
+    """Where finished chunks go, and how many it would take now. Thread-safe."""
+
+    expecting: bool  # somebody is speaking: an empty sink is a late chunk
+
+    def push(self, samples: Samples, mark: str | None = None) -> bool:
+        """Take the next samples; ``mark`` is reported when their first is played."""
+
+    def room(self) -> int:
+        """Chunks that it would take now."""
+
+    def clear(self) -> None:
+        """Drop what waits."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sentence:
+    samples: Samples
+    id: str
+    voice: Voice | None  # None: the stream's own
+    begin: str | None = None  # mark of the first sample
+    end: str | None = None  # mark behind the last
+    started: bool = False
+
+
+class VoiceStream:
+    """One live voice: what is given to ``speak`` or ``hear`` comes out of its sink in that voice.
+
+    Typed speech goes first: live speech that arrives meanwhile is dropped. All methods may be called from any thread.
+    """
+
+    def __init__(self, engine: "Engine", row: int, voice: Voice, sink: ChunkSink, metrics: Metrics) -> None:
+        self.row = row
+        self.metrics = metrics
+        self._engine = engine
+        self._sink = sink
+        self._voice = voice
+        self._set: Voice | None = None  # the voice that the engine's row has
+        self._sentences: deque[_Sentence] = deque()
+        self._live: Samples = np.zeros(0, np.float32)
+        self._unfinished: str | None = None  # the text whose sentences are still being made
+        self._skip = 0  # samples of output to drop: the chain's lookahead, when a sentence follows silence
+
+    def set_voice(self, voice: Voice) -> None:
+        """Speak in ``voice`` from the next chunk on."""
+        with self._engine.changed:
+            self._voice = voice
+
+    def speak(self, samples: Samples, id: str, voice: Voice | None = None) -> None:
+        """Say a whole sentence of the text ``id`` after those that wait, in ``voice`` if not in the stream's own.
+
+        The sink reports ``begin:ID`` when the text's first sentence is heard; see ``finish``.
+        """
+        with self._engine.changed:
+            is_first = all(s.id != id for s in self._sentences) and id != self._unfinished
+            self._unfinished = id
+            self._sentences.append(_Sentence(samples, id, voice, f"begin:{id}" if is_first else None))
+            self._live = self._live[:0]
+            self._engine.changed.notify()
+
+    def finish(self, id: str) -> None:
+        """The text ``id`` has no more sentences: the sink reports ``end:ID`` behind its last."""
+        with self._engine.changed:
+            self._unfinished = None
+            if self._sentences and self._sentences[-1].id == id:
+                self._sentences[-1].end = f"end:{id}"
+            else:
+                self._sink.push(np.zeros(0, np.float32), f"end:{id}")
+
+    def hear(self, samples: Samples) -> None:
+        """Convert the next samples of live speech, any number of them."""
+        chunk = self._engine.chunk_samples
+        with self._engine.changed:
+            if self._sentences:
+                return
+            self._live = np.concatenate([self._live, samples])
+            excess = len(self._live) - _MAX_LIVE_CHUNKS * chunk
+            if excess > 0:
+                self._live = self._live[excess:]
+                self.metrics.count("dropped_live_chunks", -(-excess // chunk))
+            self._engine.changed.notify()
+
+    def stop_hearing(self) -> None:
+        """Live speech ends here; what of it waits is dropped."""
+        with self._engine.changed:
+            self._live = self._live[:0]
+            self._sink.expecting = any(s.started for s in self._sentences)
+
+    def cancel(self, id: str | None = None) -> None:
+        """Stop the text ``id`` at once, or everything that is typed; other texts go on."""
+        with self._engine.changed:
+            is_heard = bool(self._sentences) and self._sentences[0].started and id in (None, self._sentences[0].id)
+            self._sentences = deque(s for s in self._sentences if id is not None and s.id != id)
+            if id in (None, self._unfinished):
+                self._unfinished = None
+            if is_heard:
+                self._sink.expecting = False
+                self._sink.clear()
+
+    def close(self) -> None:
+        """Leave the engine and free the place. May be called twice."""
+        self._engine.leave(self)
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether sentences wait or are being said."""
+        return bool(self._sentences)
+
+    def waits(self) -> bool:
+        """Whether there is something to say. The engine's lock must be held."""
+        return bool(self._sentences) or len(self._live) >= self._engine.chunk_samples
+
+    def is_ready(self) -> bool:
+        """Whether a chunk can be made now. The engine's lock must be held."""
+        return self.waits() and self._sink.room() > 0
+
+    def take_voice(self) -> tuple[Voice | None, bool]:
+        """The voice to set before the next chunk, if any, and whether the row is new. The lock must be held."""
+        wanted = (self._sentences[0].voice if self._sentences else None) or self._voice
+        is_new, is_same = self._set is None, self._set is wanted
+        self._set = wanted
+        return None if is_same else wanted, is_new
+
+    def take_chunk(self) -> tuple[Samples | None, _Sentence | None]:
+        """The next chunk of source speech (None to skip one) and its sentence, if typed. The lock must be held."""
+        size = self._engine.chunk_samples
+        if self._sentences:
+            return self._take_sentence(self._sentences[0], size), self._sentences[0]
+        chunk, self._live = self._live[:size], self._live[size:]
+        is_behind = len(self._live) >= size or self._sink.room() <= 1
+        if is_behind and float(np.sqrt(np.mean(chunk**2))) < _QUIET_RMS:
+            self.metrics.count("skipped_quiet_chunks")
+            return None, None
+        return chunk, None
+
+    def _take_sentence(self, sentence: _Sentence, size: int) -> Samples:
+        if not sentence.started:
+            sentence.started = True
+            self._skip = self._engine.lookahead
+            # The chain answers ``lookahead`` samples late: as much silence behind brings the end out.
+            sentence.samples = np.concatenate([sentence.samples, np.zeros(self._engine.lookahead, np.float32)])
+        chunk, sentence.samples = sentence.samples[:size], sentence.samples[size:]
+        return np.pad(chunk, (0, size - len(chunk)))
+
+    def give(self, samples: Samples, sentence: _Sentence | None) -> None:
+        """Hand a finished chunk to the sink unless it was cancelled meanwhile. The lock must be held."""
+        if sentence is None:
+            if not self._sentences:
+                self._sink.push(samples)
+                self._sink.expecting = True
+            return
+        if not self._sentences or self._sentences[0] is not sentence:
+            return
+        dropped = min(self._skip, len(samples))
+        self._skip -= dropped
+        samples = samples[dropped:]
+        if len(samples):
+            self._sink.push(samples, sentence.begin)
+            sentence.begin = None
+            self._sink.expecting = True
+        if not len(sentence.samples):
+            self._sentences.popleft()
+            self._sink.expecting = bool(self._sentences)
+            if sentence.end is not None:
+                self._sink.push(samples[:0], sentence.end)
+
+
+class Engine:
+    """Speaks for up to ``slots`` voices in one thread; use as a context manager.
+
+    Each tick makes one chunk for every stream that has something to say and room for it, in one batch; silent streams
+    cost nothing. Entering loads and warms up, so the first chunk is as fast as any.
+    """
+
+    def __init__(self, chain: VoiceChain, *, slots: int = 8) -> None:
+        self._chain = chain.eval()
+        self.slots = slots
+        self.sample_rate = chain.config.sample_rate
+        self.chunk_samples = chain.config.chunk_samples
+        self.lookahead = chain.lookahead
+        self.latency_ms = chain.latency_ms
+        self.metrics = Metrics()
+        self.changed = threading.Condition()
+        self._streams: dict[int, VoiceStream] = {}
+        self._stopping = False
+        self._is_warm = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="synthesis", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._is_warm.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.changed:
+            self._stopping = True
+            self.changed.notify()
+        self._thread.join()
+
+    def open(self, voice: Voice, sink: ChunkSink, metrics: Metrics | None = None) -> VoiceStream:
+        """A place for one more voice.
+
+        Raises:
+            CapacityError: all places are taken.
+        """
+        with self.changed:
+            free = sorted(set(range(self.slots)) - set(self._streams))
+            if not free:
+                raise CapacityError(f"all {self.slots} voices are in use", "try again when someone has left")
+            stream = VoiceStream(self, free[0], voice, sink, metrics or Metrics())
+            self._streams[free[0]] = stream
+            return stream
+
+    def leave(self, stream: VoiceStream) -> None:
+        """Free the place of ``stream``."""
+        with self.changed:
+            if self._streams.get(stream.row) is stream:
+                del self._streams[stream.row]
+
+    @property
+    def voices(self) -> int:
+        """Places taken."""
+        return len(self._streams)
+
+    @torch.inference_mode()
+    def _run(self) -> None:
+        state = self._chain.init_state(self.slots)
+        fresh = self._chain.init_state(1)
+        silence = torch.zeros(1, self.chunk_samples)
+        for _ in range(_WARM_UP_STEPS):
+            self._chain.step(silence, take_rows(state, torch.tensor([0])))
+        self._is_warm.set()
+        while True:
+            with self.changed:
+                ready = [s for s in self._streams.values() if s.is_ready()]
+                while not ready and not self._stopping:
+                    self.changed.wait(timeout=_LOOK_AGAIN_S if any(s.waits() for s in self._streams.values()) else None)
+                    ready = [s for s in self._streams.values() if s.is_ready()]
+                if self._stopping:
+                    return
+                voices = [(s.row, *s.take_voice()) for s in ready]
+                taken = [(s, *s.take_chunk()) for s in ready]
+            for row, voice, is_new in voices:
+                if is_new:
+                    put_rows(state, torch.tensor([row]), fresh)
+                if voice is not None:
+                    self._chain.set_voice(voice, state, row)
+            work = [(s, chunk, sentence) for s, chunk, sentence in taken if chunk is not None]
+            if work:
+                self._tick(work, state)
+
+    def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], state: State) -> None:
+        started = time.perf_counter()
+        rows = torch.tensor([s.row for s, _, _ in work])
+        chunks = torch.from_numpy(np.stack([chunk for _, chunk, _ in work]))
+        moved = take_rows(state, rows)
+        out = self._chain.step(chunks, moved).clamp(-1, 1).numpy()
+        put_rows(state, rows, moved)
+        took_ms = 1000 * (time.perf_counter() - started)
+        self.metrics.record("tick_ms", took_ms)
+        with self.changed:
+            for (stream, _, sentence), samples in zip(work, out, strict=True):
+                if self._streams.get(stream.row) is stream:
+                    stream.metrics.record("chunk_ms", took_ms)
+                    stream.give(samples, sentence)
