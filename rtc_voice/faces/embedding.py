@@ -9,8 +9,8 @@ from rtc_voice.faces.align import five_point_chip, upright_box_crop
 from rtc_voice.faces.nets import ATTRIBUTE_SIZE, RECOGNITION_SIZE, load_attribute_net, load_recognition_net
 from rtc_voice.faces.types import Face, FaceEmbedding, Picture
 
-# Of the landmark box on each side. From 0 to 0.1 nothing changes but noise (391 adults of UTKFace: sex 96 to 97 % right,
-# age off by 6.1 years); 0.2 and more turns women into men.
+# Of the landmark box on each side. From 0 to 0.1 nothing changes but noise (391 adults of UTKFace: sex right for 96 to
+# 97 %, age off by 6.1 years); 0.2 and more turns women into men.
 ATTRIBUTE_PADDING = 0.05
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[float, float, float, float]
+from rtc_voice.faces.views import Box
+
 Look = Callable[[int], NDArray[np.float32] | None]
 """The identity of a box of this picture by its index; None when it cannot be judged. Costs a network run."""
 
@@ -14,10 +15,10 @@ FRESH_MS = 300.0  # up to here a face is simply where it was going
 MEMORY_MS = 2000.0  # how long a place is remembered
 ACQUAINTANCE_MS = 600_000.0  # how long a look is remembered
 CHECK_MS = 2000.0  # how often a face is compared with whom we take it for
-REACH = 1.0  # of its own size: how far a face gets between two pictures
+REACH = 1.0  # of its size: how far a face gets between two pictures
 CLEAR = 0.5  # a match is clear when any other is worse by this much
-SAME = 0.5  # L2 between identities of one person; dlib's threshold is 0.6
-OTHER = 0.65  # above this it is somebody else
+SAME = 0.5  # L2 between identities of one person; of two people 0.8, and 0.65 for the closest 5 % of pairs
+OTHER = 0.6  # above this it is somebody else (dlib's threshold)
 
 
 @dataclass(slots=True)
@@ -120,13 +121,12 @@ class FaceIds:
     def _cost(
         self, track: Track, place: NDArray[np.float64], identity: NDArray[np.float32] | None, time_ms: float
     ) -> float:
-        """Below 1 for a possible match: look over ``SAME``, or, not knowing, the distance over a growing reach."""
-        unlike = track.unlike(identity)
-        if unlike < np.inf:
-            return unlike / SAME
+        """Below 1 for a possible match: by look, less strictly where the place fits too; else by place alone."""
         away_ms = time_ms - track.seen_ms
-        reach = REACH * (1 + min(away_ms, MEMORY_MS) / MEMORY_MS)
-        return track.distance(place, time_ms) / reach if away_ms <= MEMORY_MS else float(np.inf)
+        reach = REACH * (1 + away_ms / MEMORY_MS)
+        apart = track.distance(place, time_ms) / reach if away_ms <= MEMORY_MS else float(np.inf)
+        unlike = track.unlike(identity)
+        return unlike / (OTHER if apart < 1 else SAME) if unlike < np.inf else apart
 
     def _meet(self, place: NDArray[np.float64], time_ms: float) -> Track:
         track = Track(self._next_id, place, time_ms)

@@ -1,6 +1,6 @@
 """Finds the faces of a picture, and follows those of a video."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import TracebackType
 from typing import Self
@@ -8,16 +8,19 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_voice.faces.ids import Box, FaceIds
+from rtc_voice.faces.ids import FaceIds
 from rtc_voice.faces.landmarker import Landmarker
 from rtc_voice.faces.quality import judge
 from rtc_voice.faces.types import Face, Picture
+from rtc_voice.faces.views import Box, area, around, bordered, overlap, tiles, whole
 
 Identify = Callable[[Picture, NDArray[np.float32]], NDArray[np.float32]]
 """A picture and landmarks ``[478, 2]`` to the identity of that face, ``[128]``."""
 
 MAX_FACES = 8
 RECOGNISABLE = 0.2  # quality above which an identity is worth comparing
+SCOUT_MS = 100.0  # how often one more part of the picture is searched for new faces
+ONE_FACE = 0.5  # two boxes that share this much show the same face
 
 
 class FaceTracker:
@@ -32,9 +35,13 @@ class FaceTracker:
     """
 
     def __init__(self, max_faces: int = MAX_FACES, identify: Identify | None = None) -> None:
-        self._landmarker = Landmarker(max_faces, video=True)
+        self._landmarker = Landmarker(max_faces)
+        self._max_faces = max_faces
         self._ids = FaceIds()
         self._identify = identify
+        self._places: list[Box] = []
+        self._scouted_ms = -np.inf
+        self._scouted = 0
 
     def track(self, picture: Picture, time_ms: float) -> list[Face]:
         """The faces of the next picture.
@@ -43,9 +50,9 @@ class FaceTracker:
             picture: RGB; its size may change from one to the next.
             time_ms: of the picture; must not go back.
         """
-        shapes = self._landmarker.find(picture, time_ms)
+        shapes = self._find(picture, time_ms)
         qualities = [judge(picture, landmarks) for landmarks in shapes]
-        boxes = [bounding_box(landmarks) for landmarks in shapes]
+        boxes = self._places = [bounding_box(landmarks) for landmarks in shapes]
 
         def look(index: int) -> NDArray[np.float32] | None:
             if self._identify is None or qualities[index].score < RECOGNISABLE:
@@ -54,6 +61,15 @@ class FaceTracker:
 
         ids = self._ids.assign(boxes, time_ms, look)
         return [Face(*parts) for parts in zip(ids, boxes, shapes, qualities, strict=True)]
+
+    def _find(self, picture: Picture, time_ms: float) -> list[NDArray[np.float32]]:
+        """Landmarks of the faces near their last places, and of those in the part whose turn it is."""
+        parts = around(self._places) or [whole(picture)]
+        if time_ms - self._scouted_ms >= SCOUT_MS:
+            choice = [whole(picture), *tiles(picture)]
+            parts.append(choice[self._scouted % len(choice)])
+            self._scouted_ms, self._scouted = time_ms, self._scouted + 1
+        return distinct(shape for part in parts for shape in self._landmarker.find(picture, part))[: self._max_faces]
 
     def close(self) -> None:
         """Free MediaPipe's threads."""
@@ -71,11 +87,18 @@ class FaceTracker:
 def find_faces(picture: Picture) -> list[Face]:
     """The faces of one photo, the largest first; their ids count from 0.
 
+    Where the whole picture shows none, it is tried with a border (a face that fills the picture: 6 of 11 such were
+    found so), then in overlapping quarters (a small face: MediaPipe needs a tenth of the width).
+
     Raises:
         MissingPartError: mediapipe or a system library it needs is not installed.
     """
-    shapes = _photo_landmarker().find(picture)
-    found = sorted(((bounding_box(shape), shape) for shape in shapes), key=lambda pair: -_area(pair[0]))
+    found: list[tuple[Box, NDArray[np.float32]]] = []
+    for parts in ([whole(picture)], [bordered(picture)], tiles(picture, levels=1)):
+        shapes = distinct(shape for part in parts for shape in _photo_landmarker().find(picture, part))
+        found = sorted(((bounding_box(shape), shape) for shape in shapes), key=lambda pair: -area(pair[0]))
+        if found:
+            break
     return [Face(index, box, shape, judge(picture, shape)) for index, (box, shape) in enumerate(found)]
 
 
@@ -86,10 +109,15 @@ def bounding_box(landmarks: NDArray[np.float32]) -> Box:
     return float(left), float(top), float(right), float(bottom)
 
 
+def distinct(shapes: Iterable[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Each face once, although overlapping parts show it twice."""
+    kept: list[NDArray[np.float32]] = []
+    for shape in shapes:
+        if all(overlap(bounding_box(shape), bounding_box(other)) < ONE_FACE for other in kept):
+            kept.append(shape)
+    return kept
+
+
 @cache
 def _photo_landmarker() -> Landmarker:
-    return Landmarker(MAX_FACES, video=False)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
+    return Landmarker(MAX_FACES)

@@ -116,7 +116,7 @@ class FaceWorker:
 class _Job:
     """One picture to look at."""
 
-    picture: Picture
+    picture: Picture | Callable[[], Picture]
     time_ms: float
     on_result: OnResult
 
@@ -152,11 +152,11 @@ class FaceStream:
         self._has_failed = False
         self._is_closed = False
 
-    def submit(self, picture: Picture, time_ms: float, on_result: OnResult) -> None:
+    def submit(self, picture: Picture | Callable[[], Picture], time_ms: float, on_result: OnResult) -> None:
         """Queue the newest picture; returns at once.
 
         Args:
-            picture: RGB; must not be written to afterwards.
+            picture: RGB, or what makes it, called on the worker's thread; must not be written to afterwards.
             time_ms: of the picture; must not go back.
             on_result: gets all faces of the picture on the worker's thread, unless the picture is replaced before its
                 turn or cannot be worked on.
@@ -176,7 +176,8 @@ class FaceStream:
             if job is None:
                 self._free()
             else:
-                job.on_result(self._see(job.picture, job.time_ms, embedder))
+                picture = job.picture() if callable(job.picture) else job.picture
+                job.on_result(self._see(picture, job.time_ms, embedder))
         except Exception:
             self._worker.metrics.count("face_errors")
             if not self._has_failed:
