@@ -16,6 +16,7 @@ import { SOUND_BLOCKED, botProblem, deviceLostProblem } from "./problems.js";
 import { element, refocus, show } from "./view.js";
 
 const FIGURES_EVERY_MS = 1000;
+const DRAW_EVERY_MS = 30; // every second picture of a 60 Hz screen: without a GPU drawing takes the bot's processor
 const AUDIBLE_DB = -50;
 const KNOBS_EVERY_MS = 100; // a slider being dragged would send a message per pixel
 const NO_FACE_AFTER_MS = 4000; // the first face normally takes well under a second
@@ -49,6 +50,7 @@ const overlay = new FaceOverlay(element("overlay"));
 let call = null;
 let devices = { camera: null, microphone: null };
 let figureReader = null;
+let drawnAt = 0;
 let silentReadings = 0; // readings in a row without a new packet
 let facelessSince = 0; // ms on the page's clock
 let knobTimer = null;
@@ -265,11 +267,12 @@ function speakingFace() {
   return sentence?.face ?? faces.find(({ own }) => own)?.id ?? null;
 }
 
-function drawFrame() {
-  const { faces } = rtcVoice.state;
-  meter.draw();
-  overlay.draw(faces, speakingFace());
+function drawFrame(now) {
   requestAnimationFrame(drawFrame);
+  if (now - drawnAt < DRAW_EVERY_MS) return;
+  drawnAt = now;
+  meter.draw();
+  overlay.draw(rtcVoice.state.faces, speakingFace());
 }
 
 // Closing the tab must free the bot at once, not after the media has been silent for long.

@@ -4,7 +4,7 @@ const BAR_PX = 3;
 const GAP_PX = 2;
 const FLOOR_DB = -60; // quieter than this draws as silence
 
-/** Draws the level of a MediaStream on a canvas, one bar per picture of the screen. */
+/** Draws the level of a MediaStream on a canvas, one bar per drawing. */
 export class LevelMeter {
   #canvas;
   #context = null;
@@ -45,7 +45,7 @@ export class LevelMeter {
     return 10 * Math.log10(power + 1e-12);
   }
 
-  /** Adds the level now and draws; call it once per animation frame. */
+  /** Adds the level now and draws; call it some 30 times a second. */
   draw() {
     const { width, height, context } = sized(this.#canvas);
     const bars = Math.floor(width / (BAR_PX + GAP_PX));

@@ -3,7 +3,7 @@
 import { sized } from "./meter.js";
 import { faceName } from "./view.js";
 
-const GLIDE = 0.25; // share of the way a box moves per animation frame: the bot reports a few times a second
+const GLIDE = 0.4; // share of the way a box moves per drawing, some 30 times a second: the bot reports 10 times
 const MARGIN = 0.12; // of the box, so that the frame stands around the face and not on it
 
 function label(context, text, centre, bottom) {

@@ -111,10 +111,10 @@ def test_what_is_said_live_comes_back(server_url: str, open_page: OpenPage, scre
     page.get_by_text("Speak", exact=True).click()
     until(page, "rtcVoice.state.mode === 'convert'")
     start_recording(page)
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(8000)
     screenshot(page, "6-live")
     heard = stop_recording(page)
-    assert (levels(heard) > SPEECH_LEVEL).mean() > 0.3
+    assert (levels(heard) > SPEECH_LEVEL).sum() * 0.04 > 1.5  # s of speech, even on a machine that is too busy
     f0_hz = page.evaluate("rtcVoice.state.voice.f0_hz")
     assert abs(12 * np.log2(median_f0_hz(heard) / f0_hz)) < 2.5  # semitones
 
