@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 DISCLOSURE = "This voice is synthetic. It was made from a face by rtc_voice and is nobody's recording."
 MAX_WAITING_TEXTS = 20
+_AHEAD_CHUNKS = 10  # of typed speech made before they are heard: 200 ms that nobody waits for
 _STATE_INTERVAL_S = 0.1
 _METRICS_INTERVAL_S = 1.0
 _FORGET_FACE_S = 1.5  # a face not seen for so long is no longer shown
@@ -84,7 +85,7 @@ class Call:
         self.participant = call_id  # until they say hello
         self._parts = parts
         self._on_gone = on_gone
-        self._queue = ChunkQueue(parts.engine.sample_rate, max_chunks=3, metrics=self.metrics)
+        self._queue = ChunkQueue(parts.engine.sample_rate, max_chunks=_AHEAD_CHUNKS, metrics=self.metrics)
         self._queue.on_mark = self._on_mark
         self.peer = Peer(self, self._queue, clock=parts.clock, metrics=self.metrics)
         self._mode: protocol.Mode = "text"

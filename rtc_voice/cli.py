@@ -51,8 +51,8 @@ def options(
     if version:
         _out.print(rtc_voice.__version__)
         raise typer.Exit
-    level = logging.INFO if verbose else logging.ERROR
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("rtc_voice").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 @app.command()

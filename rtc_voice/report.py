@@ -128,9 +128,8 @@ def _draw_wave(axes: Any, call: SelfCall) -> None:
 
 
 def _draw_spectrum(axes: Any, call: SelfCall) -> None:
-    axes.specgram(
-        call.recording + 1e-7, NFFT=1024, Fs=AUDIO.sample_rate, noverlap=768, cmap="magma", vmin=-130, vmax=-40
-    )
+    dithered = call.recording + 1e-6 * np.random.default_rng(0).standard_normal(len(call.recording))
+    axes.specgram(dithered, NFFT=1024, Fs=AUDIO.sample_rate, noverlap=768, cmap="magma", vmin=-130, vmax=-40)
     axes.set(ylim=(0, 8000), xlim=(0, len(call.recording) / AUDIO.sample_rate), xlabel="seconds", ylabel="Hz")
     for (start, end), colour, _ in _spans(call):
         axes.plot([start, end], [7900, 7900], color=colour, linewidth=4, solid_capstyle="butt")

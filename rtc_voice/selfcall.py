@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from rtc_voice.config import AUDIO
 from rtc_voice.errors import RtcVoiceError
@@ -90,11 +91,11 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
 def pan(picture: Picture) -> Iterator[Picture]:
     """A camera's endless view of a portrait, drifting slowly as a sitting person does."""
     width, height = _VIEW
-    repeated = _fit(picture, width + 40, height + 30)
+    wider = _fit(picture, width + 40, height + 30)
     for n in itertools.count():
         left = 20 + round(18 * np.sin(2 * np.pi * n / 60))
         top = 15 + round(12 * np.sin(2 * np.pi * n / 97))
-        yield np.ascontiguousarray(repeated[top : top + height, left : left + width])
+        yield np.ascontiguousarray(wider[top : top + height, left : left + width])
 
 
 def delay_s(sent: Samples, heard: Samples) -> float:
@@ -198,7 +199,5 @@ def _audible_span(samples: Samples) -> Span:
 
 
 def _fit(picture: Picture, width: int, height: int) -> Picture:
-    """The picture scaled to cover ``width`` x ``height`` and cut to it."""
-    from PIL import Image, ImageOps
-
-    return np.array(ImageOps.fit(Image.fromarray(picture), (width, height)))
+    """The picture scaled to cover ``width`` x ``height`` and cut to it, the head of a portrait left in."""
+    return np.array(ImageOps.fit(Image.fromarray(picture), (width, height), centering=(0.5, 0.0)))

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 Samples = NDArray[np.float32]
 
 _MAX_LIVE_CHUNKS = 10  # of live speech that may wait; older is dropped and counted
+_COMFORTABLE_CHUNKS = 2  # of live speech, in and out; when more wait, quiet ones are skipped to catch up
 _QUIET_RMS = 0.003  # 50 dB below full scale
 _WARM_UP_STEPS = 8
 _LOOK_AGAIN_S = 0.004  # a sink that was full does not notify
@@ -31,6 +32,10 @@ class ChunkSink(Protocol):
     """Where finished chunks go, and how many it would take now. Thread-safe."""
 
     expecting: bool  # somebody is speaking: an empty sink is a late chunk
+
+    @property
+    def waiting_samples(self) -> int:
+        """Samples that have not been played yet."""
 
     def push(self, samples: Samples, mark: str | None = None) -> bool:
         """Take the next samples; ``mark`` is reported when their first is played."""
@@ -156,7 +161,7 @@ class VoiceStream:
         if self._sentences:
             return self._take_sentence(self._sentences[0], size), self._sentences[0]
         chunk, self._live = self._live[:size], self._live[size:]
-        is_behind = len(self._live) >= size or self._sink.room() <= 1
+        is_behind = len(self._live) + self._sink.waiting_samples >= _COMFORTABLE_CHUNKS * size
         if is_behind and float(np.sqrt(np.mean(chunk**2))) < _QUIET_RMS:
             self.metrics.count("skipped_quiet_chunks")
             return None, None

@@ -42,19 +42,28 @@ class Excitation(nn.Module):
             Pulses and noise, each ``[B, F * hop]``; the pulses are silent where F0 is 0.
         """
         hz = self._per_sample(f0.double(), state["f0"])
-        phase = state["phase"] + torch.cumsum(hz / self.sample_rate, dim=1)
-        state["phase"].copy_(phase[:, -1:] % 1.0)
-        number = state["sample"] + torch.arange(hz.shape[1], device=f0.device)
-        state["sample"].add_(hz.shape[1])
-        return _pulses(phase % 1.0, hz, self.sample_rate).to(f0.dtype), _noise(number, state["seed"]).to(f0.dtype)
+        phase = self._advance(torch.cumsum(hz / self.sample_rate, dim=2), state["phase"])
+        pulses = _pulses(phase % 1.0, hz, self.sample_rate).flatten(1)
+        number = state["sample"] + torch.arange(pulses.shape[1], device=f0.device)
+        state["sample"].add_(pulses.shape[1])
+        return pulses.to(f0.dtype), _noise(number, state["seed"]).to(f0.dtype)
+
+    def _advance(self, cycles: Tensor, phase: Tensor) -> Tensor:
+        """The phase of each sample, from the ``cycles`` ``[B, F, hop]`` that pass within each hop."""
+        out = []
+        # Hop by hop, so that the order of the additions never depends on the chunking.
+        for hop in cycles.unbind(dim=1):
+            out.append(phase + hop)
+            phase.copy_(out[-1][:, -1:] % 1.0)
+        return torch.stack(out, dim=1)
 
     def _per_sample(self, f0: Tensor, before: Tensor) -> Tensor:
-        """F0 of each sample: a line between two voiced hops, a step at the edge of voicing."""
+        """F0 of each sample ``[B, F, hop]``: a line between two voiced hops, a step at the edge of voicing."""
         old = torch.cat([before, f0[:, :-1]], dim=1)
         before.copy_(f0[:, -1:])
         start = torch.where((old > 0) & (f0 > 0), old, f0).unsqueeze(-1)
         ramp = torch.arange(1, self.hop + 1, dtype=f0.dtype, device=f0.device) / self.hop
-        return (start + (f0.unsqueeze(-1) - start) * ramp).flatten(1)
+        return start + (f0.unsqueeze(-1) - start) * ramp
 
 
 def _pulses(phase: Tensor, hz: Tensor, sample_rate: int) -> Tensor:

@@ -2,11 +2,11 @@
 
 import torch
 
-from rtc_voice.speech.streaming import put_rows, slide, take_rows
+from rtc_voice.speech.streaming import State, put_rows, slide, take_rows
 
 
 def test_rows_go_out_and_back_and_leave_the_others() -> None:
-    state = {"a": torch.arange(4.0).unsqueeze(1), "b": {"c": torch.arange(8.0).reshape(4, 2)}}
+    state: State = {"a": torch.arange(4.0).unsqueeze(1), "b": {"c": torch.arange(8.0).reshape(4, 2)}}
     address = state["b"]["c"].data_ptr()
     rows = torch.tensor([3, 1])
     taken = take_rows(state, rows)
