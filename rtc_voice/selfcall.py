@@ -61,9 +61,9 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
     """
     clock, metrics = MonotonicClock(), Metrics()
     picture = read_picture(portrait)
-    spoken = await asyncio.to_thread(_speech, SPOKEN)
+    spoken = await asyncio.to_thread(speech, SPOKEN)
     async with Caller(open_call, clock=clock, metrics=metrics, pictures=pan(picture)) as caller:
-        participant = _Participant(caller, clock)
+        participant = Participant(caller, clock)
         voice, face = await participant.get_voice()
         typed = await participant.type(text)
         converted = await participant.speak(spoken)
@@ -113,13 +113,17 @@ def delay_s(sent: Samples, heard: Samples) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class Passage:
+    """Something that was said and heard: the recording of the time, where in it the speech is, and how late it came."""
+
     samples: Samples
     span_s: Span
     delay_ms: float
 
 
-class _Participant:
+class Participant:
+    """What the person at the other end does, over a caller's connection."""
+
     def __init__(self, caller: Caller, clock: MonotonicClock) -> None:
         self._caller = caller
         self._clock = clock
@@ -142,7 +146,7 @@ class _Participant:
             remedy = "use a portrait from the front; `rtc-voice doctor` checks the rest"
             raise RtcVoiceError("no voice within 15 s", remedy) from error
 
-    async def type(self, text: str) -> _Heard:
+    async def type(self, text: str) -> Passage:
         """Type a text and listen until it has been said."""
         first = len(self._caller.heard)
         sent_s = self._clock.now()
@@ -155,26 +159,27 @@ class _Participant:
         samples = np.concatenate([h.samples for h in heard])
         span = _audible_span(samples)
         onset = next(h.time_s for h in heard if np.abs(h.samples).max() > _AUDIBLE)
-        return _Heard(samples, span, 1000 * (onset - sent_s))
+        return Passage(samples, span, 1000 * (onset - sent_s))
 
-    async def speak(self, speech: Samples) -> _Heard:
+    async def speak(self, words: Samples) -> Passage:
         """Speak into the microphone with live conversion on, and listen."""
         self._caller.send(SetMode("convert"))
         await asyncio.sleep(0.2)
         started: list[float] = []
         self._caller.microphone.on_mark = lambda mark, time_s: started.append(time_s)
         first = len(self._caller.heard)
-        self._caller.microphone.push(speech, "speech")
-        await asyncio.sleep(speech.size / AUDIO.sample_rate + 0.8)
+        self._caller.microphone.push(words, "speech")
+        await asyncio.sleep(words.size / AUDIO.sample_rate + 0.8)
         self._caller.send(SetMode("text"))
         heard = list(self._caller.heard)[first:]
         samples = np.concatenate([h.samples for h in heard])
         lead = int((heard[0].time_s - started[0]) * AUDIO.sample_rate)
         aligned = np.pad(samples, (max(0, lead), 0))[max(0, -lead) :]
-        return _Heard(samples, _audible_span(samples), 1000 * delay_s(speech, aligned))
+        return Passage(samples, _audible_span(samples), 1000 * delay_s(words, aligned))
 
 
-def _speech(text: str) -> Samples:
+def speech(text: str) -> Samples:
+    """Somebody saying ``text``, 24 kHz mono, peak 1, ``[T]``."""
     return np.concatenate(list(TextToSpeech().sentences(text, seed=1)))
 
 

@@ -68,10 +68,10 @@ class VoiceChain(nn.Module):
         return self.step(samples, self.init_state(samples.shape[0]))
 
 
-def load_chain() -> VoiceChain:
+def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """The chain that is shipped: untrained as yet, so the WaveNet's correction is zero."""
     torch.manual_seed(0)
-    return VoiceChain().eval()
+    return VoiceChain(config).eval()
 
 
 def conditioning(features: Features) -> Tensor:

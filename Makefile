@@ -1,0 +1,46 @@
+# make demo   sets everything up and runs the main job (ARGS=--once ends by itself)
+# make test   sets everything up and passes the tests
+# make bench  runs all benchmarks and generates benchmarks/RESULTS.md
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo test check bench clean
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+
+demo: $(VENV)/.ready
+	@bash .ci/system demo
+	$(BIN)/rtc-voice demo $(ARGS)
+
+test: $(VENV)/.ready-dev
+	@bash .ci/system test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-dev
+	@bash .ci/system demo
+	$(BIN)/python -m benchmarks.all $(ARGS)
+
+# torch first and pinned: an open range may pull gigabytes of CUDA packages.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it with PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[bench,dev,train]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo/out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,56 @@
+"""What every benchmark shares: its options, its JSON and its table."""
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from rtc_voice.report import commit, machine
+
+Row = Mapping[str, object]
+"""``name`` and figures; a figure's unit is the suffix of its name."""
+
+
+def run(title: str, measure: Callable[[bool], list[dict[str, object]]]) -> None:
+    """Parse the options, measure, print the table and write the JSON.
+
+    Args:
+        title: what is measured, one line.
+        measure: takes ``quick``, gives the rows.
+    """
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--quick", action="store_true", help="within a minute")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = measure(options.quick)
+    result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__, "rows": rows}
+    print(markdown(result))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def markdown(result: Mapping[str, object]) -> str:
+    """A result as a heading, a line on where it was measured, and a table; columns that a row lacks stay empty."""
+    rows = result["rows"]
+    assert isinstance(rows, Sequence)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [
+        f"## {result['title']}",
+        "",
+        f"{result['machine']}; torch {result['torch']}, 1 thread; commit `{result['commit']}`",
+        "",
+        "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
+    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else str(value)
