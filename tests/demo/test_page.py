@@ -50,6 +50,7 @@ def test_a_typed_sentence_is_heard_in_the_voice_of_the_face(
     until(page, "rtcVoice.state.phase === 'connected'")
     page.wait_for_timeout(1000)  # long enough for a face to be found, were it looked for
     assert page.evaluate("rtcVoice.state.faces.length") == 0
+    assert page.evaluate("rtcVoice.pc.getSenders().every(({ track }) => !track.enabled)")  # black and silence go out
     assert page.is_disabled("#say")
     screenshot(page, "2-consent")
 
