@@ -12,14 +12,14 @@ from rtc_voice.faces.ids import FaceIds
 from rtc_voice.faces.landmarker import Landmarker
 from rtc_voice.faces.quality import judge
 from rtc_voice.faces.types import Face, Picture
-from rtc_voice.faces.views import Box, area, around, bordered, overlap, tiles, whole
+from rtc_voice.faces.views import Box, area, around, bordered, erase, overlap, tiles, whole
 
 Identify = Callable[[Picture, NDArray[np.float32]], NDArray[np.float32]]
 """A picture and landmarks ``[478, 2]`` to the identity of that face, ``[128]``."""
 
 MAX_FACES = 8
 RECOGNISABLE = 0.2  # quality above which an identity is worth comparing
-SCOUT_MS = 100.0  # how often one more part of the picture is searched for new faces
+SCOUTED = 2  # parts of each picture that are searched for new faces, in turn; 1 ms each
 ONE_FACE = 0.5  # two boxes that share this much show the same face
 
 
@@ -40,8 +40,7 @@ class FaceTracker:
         self._ids = FaceIds()
         self._identify = identify
         self._places: list[Box] = []
-        self._scouted_ms = -np.inf
-        self._scouted = 0
+        self._turn = 0
 
     def track(self, picture: Picture, time_ms: float) -> list[Face]:
         """The faces of the next picture.
@@ -50,7 +49,7 @@ class FaceTracker:
             picture: RGB; its size may change from one to the next.
             time_ms: of the picture; must not go back.
         """
-        shapes = self._find(picture, time_ms)
+        shapes = self._find(picture)
         qualities = [judge(picture, landmarks) for landmarks in shapes]
         boxes = self._places = [bounding_box(landmarks) for landmarks in shapes]
 
@@ -62,14 +61,22 @@ class FaceTracker:
         ids = self._ids.assign(boxes, time_ms, look)
         return [Face(*parts) for parts in zip(ids, boxes, shapes, qualities, strict=True)]
 
-    def _find(self, picture: Picture, time_ms: float) -> list[NDArray[np.float32]]:
-        """Landmarks of the faces near their last places, and of those in the part whose turn it is."""
-        parts = around(self._places) or [whole(picture)]
-        if time_ms - self._scouted_ms >= SCOUT_MS:
-            choice = [whole(picture), *tiles(picture)]
-            parts.append(choice[self._scouted % len(choice)])
-            self._scouted_ms, self._scouted = time_ms, self._scouted + 1
-        return distinct(shape for part in parts for shape in self._landmarker.find(picture, part))[: self._max_faces]
+    def _find(self, picture: Picture) -> list[NDArray[np.float32]]:
+        """Landmarks of the faces near their last places, and of new ones in the parts whose turn it is."""
+        known = self._search(picture, around(self._places))
+        rest = picture
+        if known:
+            # Hidden, known faces do not cost the time for their landmarks again.
+            rest = picture.copy()
+            for shape in known:
+                erase(rest, bounding_box(shape))
+        parts = [whole(picture), *tiles(picture)]
+        chosen = [parts[(self._turn + n) % len(parts)] for n in range(min(SCOUTED, len(parts)))]
+        self._turn += len(chosen)
+        return distinct([*known, *self._search(rest, chosen)])[: self._max_faces]
+
+    def _search(self, picture: Picture, parts: list[Box]) -> list[NDArray[np.float32]]:
+        return distinct(shape for part in parts for shape in self._landmarker.find(picture, part))
 
     def close(self) -> None:
         """Free MediaPipe's threads."""

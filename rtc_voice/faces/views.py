@@ -18,7 +18,7 @@ REACH = 1.0  # of a face's size: searched on each side of where it was
 SEARCHABLE = 6.0  # the widest part that still shows a face well, in sizes of its smallest face
 OVERLAP = 1 / 3  # of a tile, so that no face lies on a border
 SHRINK = 0.6  # from one size of tiles to the next
-SMALLEST_TILE = 320  # px: shows a face of 40 px, and smaller ones make no voice
+SMALLEST_TILE = 256  # px: shows a face of 32 px, and smaller ones make no voice
 
 
 def whole(picture: Picture) -> Box:
@@ -67,6 +67,12 @@ def cut(picture: Picture, view: Box) -> tuple[Picture, tuple[int, int]]:
     inside = picture[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     border = ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0))
     return np.pad(inside, border), (left, top)
+
+
+def erase(picture: Picture, box: Box) -> None:
+    """Paint the box grey, in place."""
+    left, top, right, bottom = (max(round(edge), 0) for edge in box)
+    picture[top:bottom, left:right] = 128
 
 
 def grow(box: Box, margin: float) -> Box:

@@ -20,7 +20,7 @@ def astronaut() -> Picture:
 
 
 def somebody_else() -> Picture:
-    """The astronaut bent and recoloured until the recognition net sees her half way to another person (L2 .53; strangers: .8)."""
+    """The astronaut bent and recoloured half way to a stranger, as the recognition net sees it (L2 .53)."""
     picture = astronaut()
     for centre, radius, gain in (
         ((225, 136), 35, 0.48),  # nose
