@@ -155,8 +155,10 @@ def _calibrated(space: dict[str, Array], speakers: MeasuredSpeech) -> dict[str, 
         for _ in range(30):
             drawn = np.maximum(mean + individuality @ spread.T @ space["basis"].T, 0)
             drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-            spread *= np.linalg.norm(drawn.mean(axis=0)) / np.linalg.norm(target)
-            mean += target - drawn.mean(axis=0)
+            drawn_mean = drawn.mean(axis=0)
+            # Of unit vectors around a mean of length m the variance is 1 - m^2.
+            spread *= np.sqrt((1 - target @ target) / (1 - drawn_mean @ drawn_mean))
+            mean += target - drawn_mean
         space = space | {f"mean_{name}": mean, f"spread_{name}": spread}
     return space
 

@@ -53,7 +53,7 @@ def test_another_pitch_is_another_voice(encoder: SpeakerEncoder) -> None:
 
 
 @pytest.mark.parametrize(
-    "samples", [np.zeros(0), np.zeros(48_000), glide(0.2), np.full(16_000, np.nan), np.zeros((2, 16_000))]
+    "samples", [np.zeros(0), np.zeros(48_000), glide(0.2), np.append(glide(2.0), np.nan), np.zeros((2, 16_000))]
 )
 def test_what_is_no_speech_is_refused(encoder: SpeakerEncoder, samples: np.ndarray) -> None:
     with pytest.raises(AudioError):
