@@ -70,7 +70,7 @@ class PeerEvents(Protocol):
         """A picture of the peer's video, at most 15 a second, with the clock's time of its arrival."""
 
     def on_gone(self) -> None:
-        """The connection failed or was closed by the peer; it is closed by now. Not called after ``close``."""
+        """The connection failed or was closed by the peer; it is closed by now. ``close`` is no departure."""
 
 
 class Peer:
@@ -97,7 +97,8 @@ class Peer:
         self._kinds: set[str] = set()
         self._lost = asyncio.Event()
         self._connected = asyncio.Event()
-        self._closed = False
+        self._gone = False
+        self._closing: asyncio.Task[None] | None = None
 
     async def answer(self, sdp: str, type: str) -> dict[str, str]:
         """The answer to an offer, as ``{"sdp", "type"}``; call it once.
@@ -154,7 +155,7 @@ class Peer:
 
     def send(self, text: str) -> bool:
         """Send a message, or keep it until the peer has opened the data channel; False if it was dropped."""
-        if self._closed:
+        if self._closing is not None:
             return False
         if self._channel is None:
             self._unsent.append(text)
@@ -166,14 +167,21 @@ class Peer:
         return True
 
     async def close(self) -> None:
-        """End the connection and every task of it; calling it again does nothing more."""
-        self._closed = True
-        tasks = self._tasks - {asyncio.current_task()}
+        """End the connection and every task of it; calling it again waits for the same end."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._shut_down())
+        # aiortc's close never ends for anybody once it has been cancelled half-way.
+        await asyncio.shield(self._closing)
+
+    async def _shut_down(self) -> None:
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._speech.stop()
         await self._pc.close()
+        if self._gone:
+            self._tell(self._handler.on_gone)
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -219,9 +227,8 @@ class Peer:
         """Wait until the connection is lost, then close and say so."""
         if await self._is_set_within(self._connected, CONNECT_TIMEOUT_S):
             await self._silence()
-        if not self._closed:
-            await self.close()
-            self._tell(self._handler.on_gone)
+        self._gone = True
+        await self.close()
 
     async def _silence(self) -> None:
         """Return when the connection has failed, or nothing has come for too long."""

@@ -77,6 +77,7 @@ class Caller:
             self._tracks.append(PictureTrack(pictures, FPS, clock, metrics))
         self._channel = self._add_media()
         self._open = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -138,7 +139,8 @@ class Caller:
         await asyncio.gather(*tasks, return_exceptions=True)
         for track in self._tracks:
             track.stop()
-        await self._pc.close()
+        self._closing = self._closing or asyncio.get_running_loop().create_task(self._pc.close())
+        await asyncio.shield(self._closing)  # once cancelled half-way, aiortc's close never ends
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         hear = receive_audio(track, self._on_samples, self._metrics) if track.kind == "audio" else drain(track)

@@ -27,6 +27,11 @@ def tone(frequency: float, seconds: float) -> Samples:
     return (0.5 * np.sin(2 * np.pi * frequency * np.arange(int(24_000 * seconds)) / 24_000)).astype(np.float32)
 
 
+def speech(samples: Samples) -> Samples:
+    """What follows the silence at the start."""
+    return samples[np.argmax(np.abs(samples) > 0.1) :] if np.abs(samples).max() > 0.1 else samples[:0]
+
+
 def pitch_hz(samples: Samples) -> float:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
     return float(np.argmax(spectrum) * 24_000 / samples.size)
@@ -52,10 +57,12 @@ async def settled(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]
 async def test_both_hear_each_other_at_the_right_pitch() -> None:
     line = Line()
     async with caller(line) as other:
+        await until(lambda: line.listener.samples and other.heard)
         line.queue.push(tone(440, 1.5))
         other.say(tone(660, 1.5))
-        await until(lambda: len(other.heard) > 60 and sum(s.size for s in line.listener.samples) > 30_000)
-        heard, came = other.recording(), np.concatenate(line.listener.samples)
+        await until(lambda: speech(other.recording()).size > 30_000)
+        await until(lambda: speech(np.concatenate(line.listener.samples)).size > 30_000)
+        heard, came = speech(other.recording()), speech(np.concatenate(line.listener.samples))
     await line.peer.close()
     assert line.listener.connected == 1
     assert pitch_hz(heard[12_000:24_000]) == pytest.approx(440, abs=2)
@@ -144,7 +151,7 @@ async def test_a_caller_who_hangs_up_is_noticed_once() -> None:
     line = Line()
     async with caller(line):
         pass
-    await until(lambda: line.listener.gone)
+    await until(lambda: line.listener.gone, timeout_s=4)  # long before the silence would be noticed
     await line.peer.close()
     assert line.listener.gone == 1
 
@@ -162,6 +169,16 @@ async def test_closing_ourselves_is_no_departure_and_leaves_nothing() -> None:
     executor_threads = sum(thread.name.startswith("asyncio") for thread in threading.enumerate())
     assert threading.active_count() - executor_threads <= threads
     assert len(os.listdir("/proc/self/fd")) <= files
+
+
+async def test_closing_survives_a_closer_who_gives_up() -> None:
+    line = Line()
+    async with caller(line):
+        closing = asyncio.create_task(line.peer.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        async with asyncio.timeout(5):
+            await line.peer.close()
 
 
 @pytest.mark.slow
@@ -247,6 +264,7 @@ async def test_a_bad_offer_is_refused_and_leaves_nothing(how: str) -> None:
     assert caught.value.code == "bad-offer"
     assert await settled(before) == set()
     assert len(os.listdir("/proc/self/fd")) <= files
+    assert line.peer._pc.connectionState == "closed"
     assert line.listener.gone == 0
 
 
