@@ -12,6 +12,7 @@ from rtc_voice.faces.types import Picture
 from rtc_voice.faces.views import Box, cut
 
 if TYPE_CHECKING:
+    from mediapipe.tasks.python.components.containers.landmark import NormalizedLandmark
     from mediapipe.tasks.python.vision import FaceLandmarker
 
 
@@ -26,17 +27,29 @@ class Landmarker:
     """
 
     def __init__(self, max_faces: int) -> None:
+        self._max_faces = max_faces
         self._landmarker = _create(max_faces)
 
     def find(self, picture: Picture, view: Box) -> list[NDArray[np.float32]]:
         """Landmarks of each face in a part of the picture, in px of the whole, ``[478, 2]``."""
-        import mediapipe
-
         part, (left, top) = cut(picture, view)
         height, width = part.shape[:2]
-        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=part)
-        faces = self._landmarker.detect(image).face_landmarks
-        return [np.array([(left + p.x * width, top + p.y * height) for p in face], np.float32) for face in faces]
+        return [
+            np.array([(left + point.x * width, top + point.y * height) for point in face], np.float32)
+            for face in self._detect(part)
+        ]
+
+    def _detect(self, picture: Picture) -> "list[list[NormalizedLandmark]]":
+        import mediapipe
+
+        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+        try:
+            return self._landmarker.detect(image).face_landmarks  # type: ignore[no-any-return]
+        except RuntimeError:
+            # After one failure MediaPipe's graph fails for ever.
+            self._landmarker.close()
+            self._landmarker = _create(self._max_faces)
+            raise
 
     def close(self) -> None:
         """Free the graph and its threads."""

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rtc_voice.errors import PictureError
 from rtc_voice.faces.ids import FaceIds
 from rtc_voice.faces.landmarker import Landmarker
 from rtc_voice.faces.quality import judge
@@ -48,7 +49,11 @@ class FaceTracker:
         Args:
             picture: RGB; its size may change from one to the next.
             time_ms: of the picture; must not go back.
+
+        Raises:
+            PictureError: not an RGB picture of 8 bits, or an empty one.
         """
+        check_picture(picture)
         shapes = self._find(picture)
         qualities = [judge(picture, landmarks) for landmarks in shapes]
         boxes = self._places = [bounding_box(landmarks) for landmarks in shapes]
@@ -98,8 +103,10 @@ def find_faces(picture: Picture) -> list[Face]:
     found so), then in overlapping quarters (a small face: MediaPipe needs a tenth of the width).
 
     Raises:
+        PictureError: not an RGB picture of 8 bits, or an empty one.
         MissingPartError: mediapipe or a system library it needs is not installed.
     """
+    check_picture(picture)
     found: list[tuple[Box, NDArray[np.float32]]] = []
     for parts in ([whole(picture)], [bordered(picture)], tiles(picture, levels=1)):
         shapes = distinct(shape for part in parts for shape in _photo_landmarker().find(picture, part))
@@ -107,6 +114,12 @@ def find_faces(picture: Picture) -> list[Face]:
         if found:
             break
     return [Face(index, box, shape, judge(picture, shape)) for index, (box, shape) in enumerate(found)]
+
+
+def check_picture(picture: Picture) -> None:
+    """Raises ``PictureError`` unless it is RGB, 8 bits, ``[height, width, 3]`` and not empty."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise PictureError(f"a picture of {picture.dtype} {picture.shape}", "needed: uint8 [height, width, 3]")
 
 
 def bounding_box(landmarks: NDArray[np.float32]) -> Box:

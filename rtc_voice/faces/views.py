@@ -63,10 +63,11 @@ def around(faces: Iterable[Box]) -> list[Box]:
 def cut(picture: Picture, view: Box) -> tuple[Picture, tuple[int, int]]:
     """The part of the picture, black where it reaches beyond, and its left and top in px."""
     left, top, right, bottom = (round(edge) for edge in view)
-    height, width = picture.shape[:2]
+    part = np.zeros((max(bottom - top, 1), max(right - left, 1), 3), np.uint8)
     inside = picture[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    border = ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0))
-    return np.pad(inside, border), (left, top)
+    y, x = max(-top, 0), max(-left, 0)
+    part[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    return part, (left, top)
 
 
 def erase(picture: Picture, box: Box) -> None:

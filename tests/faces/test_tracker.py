@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rtc_voice.errors import PictureError
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.faces.tracker import FaceTracker, find_faces
@@ -99,3 +100,15 @@ def test_the_size_of_the_picture_may_change() -> None:
 def test_no_more_faces_than_asked_for() -> None:
     with FaceTracker(max_faces=1) as tracker:
         assert len(tracker.track(two_people(), 0)) == 1
+
+
+@pytest.mark.parametrize("picture", [np.zeros((0, 0, 3), np.uint8), np.zeros((9, 9)), np.zeros((9, 9, 4), np.uint8)])
+def test_what_is_no_picture_is_refused_and_does_no_harm(picture: Picture) -> None:
+    with FaceTracker() as tracker:
+        with pytest.raises(PictureError):
+            tracker.track(picture, 0)
+        assert len(tracker.track(astronaut(), 33)) == 1
+
+
+def test_a_tiny_picture_has_no_face() -> None:
+    assert find_faces(np.zeros((1, 1, 3), np.uint8)) == []

@@ -47,3 +47,7 @@ def test_cut_is_black_beyond_the_picture_and_knows_its_place(rng: np.random.Gene
     assert part[:2].max() == part[:, :5].max() == 0
     np.testing.assert_array_equal(cut(picture, whole(picture))[0], picture)
     assert cut(picture, bordered(picture))[0].shape == (30, 46, 3)
+    for beyond in ((40, 5, 60, 15), (5, 40, 15, 60), (-60, 5, -40, 15)):
+        part, _ = cut(picture, beyond)
+        assert part.shape[0] * part.shape[1] == 200
+        assert part.max() == 0
