@@ -45,15 +45,19 @@ class Landmarker:
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
         try:
             return self._landmarker.detect(image).face_landmarks  # type: ignore[no-any-return]
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             # After one failure MediaPipe's graph fails for ever.
-            self._landmarker.close()
+            self.close()
             self._landmarker = _create(self._max_faces)
             raise
 
     def close(self) -> None:
         """Free the graph and its threads."""
-        self._landmarker.close()
+        try:
+            self._landmarker.close()
+        except RuntimeError:
+            # A graph that has failed says so once more, and mediapipe's __del__ would then close it a second time.
+            self._landmarker._handle = None
 
     def __enter__(self) -> Self:
         return self
