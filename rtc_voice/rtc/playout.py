@@ -11,23 +11,31 @@ from rtc_voice.metrics import Metrics
 
 Samples = NDArray[np.float32]
 
+FIRST_WINDOW = 25  # pulls: half a second of 20 ms frames
+LAST_WINDOW = 1_500
+JOIN_S = 0.005  # cross-fade where standing latency is cut out
+
 
 class ChunkQueue:
     """Chunks on their way out: one thread pushes, the event loop pulls.
 
     While ``expecting`` is true somebody is speaking, and an empty pull is a late chunk; otherwise it is plain silence.
     ``on_mark(mark, time_s)`` is called in the pulling thread with the time at which the mark's sample is played.
+    While ``live`` is true, what stands in the queue without ever being needed is cut out: speech as it happens, which
+    nobody wants to hear later than need be. Typed text, which may be made ahead, leaves it false.
     """
 
     def __init__(self, sample_rate: int, max_chunks: int, metrics: Metrics | None = None) -> None:
         self.sample_rate = sample_rate  # Hz
         self.max_chunks = max_chunks
         self.expecting = False
+        self.live = False
         self.on_mark: Callable[[str, float], None] | None = None
         self._metrics = metrics or Metrics()
         self._chunks: deque[tuple[Samples, str | None]] = deque()
         self._waiting = 0  # chunks with samples; bare marks take no room
         self._samples = 0
+        self._standing = StandingLatency()
         self._lock = threading.Lock()
 
     def push(self, samples: Samples, mark: str | None = None) -> bool:
@@ -59,31 +67,78 @@ class ChunkQueue:
 
     def pull(self, n_samples: int, time_s: float = 0.0) -> Samples | None:
         """Up to ``n_samples`` for playing at ``time_s``, ``[<= n_samples]``; None when nothing is waiting."""
-        parts: list[Samples] = []
         passed: list[tuple[str, float]] = []
-        taken = 0
         with self._lock:
-            while self._chunks and (taken < n_samples or not self._chunks[0][0].size):
-                samples, mark = self._chunks.popleft()
-                if mark is not None:
-                    passed.append((mark, time_s + taken / self.sample_rate))
-                part, rest = samples[: n_samples - taken], samples[n_samples - taken :]
-                if rest.size:
-                    self._chunks.appendleft((rest, None))
-                self._waiting -= samples.size > 0 and not rest.size
-                taken += part.size
-                parts.append(part)
-            self._samples -= taken
+            samples = self._take(n_samples, time_s, passed)
+            late = self.expecting and samples.size < n_samples
+            excess = self._standing.excess(self._samples, late) if self.live else 0
+            if excess:
+                samples = self._cut(samples, excess, time_s, passed)
         for mark, moment in passed:
             if self.on_mark is not None:
                 self.on_mark(mark, moment)
-        return np.concatenate(parts) if taken else None
+        return samples if samples.size else None
+
+    def _take(self, n_samples: int, time_s: float, passed: list[tuple[str, float]]) -> Samples:
+        parts: list[Samples] = [np.zeros(0, np.float32)]
+        taken = 0
+        while self._chunks and (taken < n_samples or not self._chunks[0][0].size):
+            samples, mark = self._chunks.popleft()
+            if mark is not None:
+                passed.append((mark, time_s + taken / self.sample_rate))
+            part, rest = samples[: n_samples - taken], samples[n_samples - taken :]
+            if rest.size:
+                self._chunks.appendleft((rest, None))
+            self._waiting -= samples.size > 0 and not rest.size
+            taken += part.size
+            parts.append(part)
+        self._samples -= taken
+        return np.concatenate(parts)
+
+    def _cut(self, samples: Samples, excess: int, time_s: float, passed: list[tuple[str, float]]) -> Samples:
+        """``samples`` with a cross-fade at their end into what comes ``excess`` samples later."""
+        self._metrics.count("cut_samples", excess)
+        later = np.concatenate([samples, self._take(excess, time_s, passed)])[excess:]
+        join = min(samples.size, later.size, int(JOIN_S * self.sample_rate))
+        rise = np.linspace(0, 1, join, dtype=np.float32)
+        joined = samples.copy()
+        joined[samples.size - join :] *= 1 - rise
+        joined[samples.size - join :] += rise * later[later.size - join :]
+        return joined
 
     def clear(self) -> None:
         """Drop all that waits, marks included."""
         with self._lock:
             self._chunks.clear()
             self._waiting = self._samples = 0
+            self._standing = StandingLatency()
+
+
+class StandingLatency:
+    """Finds the samples that stood in a queue all through a window: latency that bought nothing.
+
+    If a chunk comes late after a cut, the cut was too much, and the next one needs a window twice as long.
+    """
+
+    def __init__(self) -> None:
+        self._window = FIRST_WINDOW
+        self._seen: list[int] = []
+        self._has_cut = False
+
+    def excess(self, waiting: int, late: bool) -> int:
+        """The samples that can be cut now, given those ``waiting`` after a pull and whether it came up short."""
+        if late:
+            self._window = min(2 * self._window, LAST_WINDOW) if self._has_cut else self._window
+            self._has_cut = False
+            self._seen.clear()
+            return 0
+        self._seen.append(waiting)
+        if len(self._seen) < self._window:
+            return 0
+        least = min(self._seen)
+        self._seen.clear()
+        self._has_cut |= least > 0
+        return least
 
 
 class Declick:

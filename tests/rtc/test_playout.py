@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples
+from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples, StandingLatency
 
 
 def ramp(start: int, count: int) -> Samples:
@@ -95,6 +95,74 @@ def test_two_threads_lose_nothing() -> None:
             pulled.append(samples)
     maker.join()
     np.testing.assert_array_equal(np.concatenate(pulled), ramp(0, 40_000))
+
+
+def live_queue(metrics: Metrics | None = None) -> ChunkQueue:
+    queue = ChunkQueue(24_000, max_chunks=100, metrics=metrics)
+    queue.live = queue.expecting = True
+    return queue
+
+
+def test_live_latency_that_is_never_needed_is_cut_out_without_a_step() -> None:
+    metrics = Metrics()
+    queue = live_queue(metrics)
+    tone = np.sin(2 * np.pi * 50 * np.arange(480 * 70) / 24_000).astype(np.float32)  # 20 ms hold one period
+    chunks = list(np.split(tone, 70))
+    for chunk in chunks[:4]:
+        queue.push(chunk)  # a burst at the start
+    out = []
+    for chunk in chunks[4:]:
+        samples = queue.pull(480)
+        assert samples is not None
+        out.append(samples)
+        queue.push(chunk)
+    assert queue.waiting_samples == 480
+    assert metrics.counters["cut_samples"] == 3 * 480
+    assert np.abs(np.diff(np.concatenate(out))).max() < 1.05 * 2 * np.pi * 50 / 24_000
+
+
+def test_latency_that_is_needed_now_and_then_is_kept() -> None:
+    metrics = Metrics()
+    queue = live_queue(metrics)
+    queue.push(ramp(0, 480))
+    for number in range(200):
+        if number % 10 == 0:  # every tenth chunk comes one pull late
+            queue.pull(480)
+            queue.push(ramp(0, 480))
+        else:
+            queue.push(ramp(0, 480))
+            queue.pull(480)
+    assert metrics.counters["cut_samples"] == 0
+
+
+def test_a_late_chunk_after_a_cut_makes_cutting_more_patient() -> None:
+    standing = StandingLatency()
+    for _ in range(10):
+        assert standing.excess(0, late=True) == 0  # nothing has come yet, and nothing was cut
+    assert [standing.excess(480, late=False) for _ in range(25)] == [0] * 24 + [480]
+    standing.excess(0, late=True)
+    assert [standing.excess(480, late=False) for _ in range(50)] == [0] * 49 + [480]
+
+
+def test_what_is_made_ahead_is_not_cut() -> None:
+    queue = ChunkQueue(24_000, max_chunks=100)
+    for _ in range(100):
+        queue.push(ramp(0, 480))
+    for _ in range(60):
+        queue.pull(480)
+    assert queue.waiting_samples == 40 * 480
+
+
+def test_marks_in_what_is_cut_are_still_told() -> None:
+    queue = live_queue()
+    seen: list[str] = []
+    queue.on_mark = lambda mark, time: seen.append(mark)
+    for number in range(60):
+        queue.push(ramp(0, 480), mark=str(number))
+        if number > 3:
+            queue.pull(480)
+    assert seen == [str(number) for number in range(60)][: len(seen)]
+    assert len(seen) > 56
 
 
 def test_sound_that_breaks_off_and_returns_has_no_step() -> None:
