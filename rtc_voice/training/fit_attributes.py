@@ -142,24 +142,22 @@ def _with_less_f0(space: dict[str, Array], f0_weights: Array) -> dict[str, Array
 
 
 def _calibrated(space: dict[str, Array], speakers: MeasuredSpeech) -> dict[str, Array]:
-    """The space moved and widened until what is drawn from it has the real means and within-sex cosines.
+    """The space with its means moved until what is drawn from it has the real means, and so within-sex cosines.
 
     Cutting at zero, and the directions and conditions left out, would make the voices too alike and men's too high.
+    (The length of the mean of unit vectors is the root of their mean cosine.)
     """
     rng = np.random.default_rng(SEED)
     individuality = np.sqrt(2) * np.cos(rng.uniform(0, 2 * np.pi, (2000, DIRECTIONS)))
     for sex, name in enumerate(("female", "male")):
         of_sex = speakers.embeddings[(speakers.males == sex) & (speakers.sources == SPEECH_SETS[0])]
-        mean, spread = space[f"mean_{name}"].copy(), space[f"spread_{name}"].copy()
+        mean, spread = space[f"mean_{name}"].copy(), space[f"spread_{name}"]
         target: Array = mean / np.linalg.norm(mean) * np.sqrt(_mean_cosine(of_sex))
         for _ in range(30):
             drawn = np.maximum(mean + individuality @ spread.T @ space["basis"].T, 0)
             drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-            drawn_mean = drawn.mean(axis=0)
-            # Of unit vectors around a mean of length m the variance is 1 - m^2.
-            spread *= np.sqrt((1 - target @ target) / (1 - drawn_mean @ drawn_mean))
-            mean += target - drawn_mean
-        space = space | {f"mean_{name}": mean, f"spread_{name}": spread}
+            mean += target - drawn.mean(axis=0)
+        space = space | {f"mean_{name}": mean}
     return space
 
 

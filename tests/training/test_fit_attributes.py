@@ -40,12 +40,12 @@ def test_what_is_fitted_is_what_the_predictor_reads(measured: MeasuredSpeech, tm
     rng = np.random.default_rng(5)
     for sex in (0, 1):
         # Far apart, so that their individual parts are independent.
-        faces = [random_face(rng, male=float(sex)) for _ in range(300)]
+        faces = [random_face(rng, male=float(sex)) for _ in range(2000)]
         voices = [predictor.predict(replace(face, identity=4 * face.identity)) for face in faces]
         real = speakers.embeddings[speakers.males == sex]
         mean = np.mean([voice.embedding for voice in voices], axis=0)
-        assert mean @ real.mean(axis=0) / np.linalg.norm(mean) / np.linalg.norm(real.mean(axis=0)) > 0.995
-        assert np.linalg.norm(mean) == pytest.approx(np.linalg.norm(real.mean(axis=0)), abs=0.02)
+        assert mean @ real.mean(axis=0) / np.linalg.norm(mean) / np.linalg.norm(real.mean(axis=0)) > 0.998
+        assert np.linalg.norm(mean) == pytest.approx(np.linalg.norm(real.mean(axis=0)), abs=0.025)
         log_f0 = np.mean(np.log([voice.f0_hz for voice in voices]))
         assert log_f0 == pytest.approx(measured.log_traits[measured.males == sex, 0].mean(), abs=0.03)
     assert figures["f0_hz_r2"] > 0.9 and figures["tract_r2"] > 0.7
