@@ -82,7 +82,7 @@ class Call:
     def __init__(self, call_id: str, parts: Parts, *, on_gone: Callable[["Call"], None]) -> None:
         self.id = call_id
         self.metrics = Metrics()
-        self.participant = call_id  # until they say hello
+        self.name: str | None = None  # without one nothing is remembered: nobody could ask to have it forgotten
         self._parts = parts
         self._on_gone = on_gone
         self._queue = ChunkQueue(parts.engine.sample_rate, max_chunks=_AHEAD_CHUNKS, metrics=self.metrics)
@@ -157,7 +157,7 @@ class Call:
     def _obey(self, message: protocol.Inbound) -> None:
         match message:
             case protocol.Hello(name):
-                self.participant = name
+                self.name = name
             case protocol.Consent(granted):
                 self._consent(granted)
             case protocol.Say():
@@ -199,7 +199,8 @@ class Call:
 
     def _forget(self) -> None:
         self._stop_looking()
-        self._parts.text_pool.submit(self._parts.cache.forget, self.participant)
+        if self.name is not None:
+            self._parts.text_pool.submit(self._parts.cache.forget, self.name)
 
     def _on_faces_seen(self, seen: list[SeenFace]) -> None:
         """Called on the face worker's thread."""
@@ -224,12 +225,13 @@ class Call:
 
     def _remember(self, face_id: int, person: _Person) -> None:
         """Give someone who was here before the very voice they had, if it still fits their face."""
-        made = person.estimate.voice
+        made, name, cache = person.estimate.voice, self.name, self._parts.cache
         assert made is not None
-        participant, cache = self.participant, self._parts.cache
+        if name is None:
+            return
 
         def look_up() -> None:
-            kept = cache.get(participant, face_id)
+            kept = cache.get(name, face_id)
             if kept is not None and float(kept.embedding @ made.embedding) > _SAME_PERSON:
                 self._loop.call_soon_threadsafe(self._restore, person, kept)
 
@@ -266,10 +268,10 @@ class Call:
             self._send(protocol.ErrorMessage.of(error))
             return
         self._voice_ready.set()
-        kept = person.estimate.voice
-        if person.estimate.frozen and person.remembered is None and kept is not None and not person.stored:
+        made = person.estimate.voice
+        if self.name and made and person.estimate.frozen and not (person.remembered or person.stored):
             person.stored = True
-            self._parts.text_pool.submit(self._parts.cache.put, self.participant, self._own, kept)
+            self._parts.text_pool.submit(self._parts.cache.put, self.name, self._own, made)
 
     # Speech
 

@@ -80,7 +80,8 @@ class FaceWorker:
             self._changed.notify_all()
         if thread:
             thread.join(HUNG_S)
-        for stream in self._streams:
+        # Those that were closed just now wait for the thread to free them, which it no longer will.
+        for stream in self._streams | set(self._waiting):
             stream.work(None, self._embedder)
         self._streams.clear()
 
