@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_voice.errors import MissingPartError
+from rtc_voice.faces.chatter import hidden_chatter
 from rtc_voice.faces.types import Picture
 from rtc_voice.faces.views import Box, cut
 
@@ -70,6 +71,7 @@ class Landmarker:
 
 def _create(max_faces: int) -> "FaceLandmarker":
     try:
+        import mediapipe
         from mediapipe.tasks.python import vision
         from mediapipe.tasks.python.core.base_options import BaseOptions
 
@@ -78,7 +80,11 @@ def _create(max_faces: int) -> "FaceLandmarker":
                 base_options=BaseOptions(model_asset_path=str(model)),
                 num_faces=max_faces,
             )
-            return vision.FaceLandmarker.create_from_options(options)
+            with hidden_chatter():
+                landmarker = vision.FaceLandmarker.create_from_options(options)
+                blank = np.zeros((8, 8, 3), np.uint8)  # the first picture is slow, and ends the chatter
+                landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=blank))
+            return landmarker
     except ImportError as error:
         raise MissingPartError("mediapipe is not installed", "pip install mediapipe") from error
     except OSError as error:  # from loading its shared library
