@@ -39,14 +39,16 @@ def test_chip_puts_the_five_points_on_the_template() -> None:
         np.testing.assert_allclose(centre, (y, x), atol=0.3)  # px: the pixel grid of two resamplings
 
 
-@pytest.mark.parametrize("times", [2, 3, 5])
+@pytest.mark.parametrize("times", [4, 6])
 def test_chip_does_not_depend_on_how_large_the_face_is(times: int) -> None:
-    picture = astronaut()
+    picture = (astronaut() * 0.6 + 50).astype(np.uint8)
     (face,) = find_faces(picture)
-    large = np.kron(picture, np.ones((times, times, 1), np.uint8))  # every pixel repeated: the same scene, nearer
+    # The same scene from near, with a weave too fine to be seen from afar.
+    weave = 40 * (np.indices((512 * times, 512 * times)).sum(axis=0) % 2 * 2 - 1)[..., None]
+    near = (np.kron(picture, np.ones((times, times, 1), np.uint8)) + weave).astype(np.uint8)
     landmarks = ((face.landmarks + 0.5) * times - 0.5).astype(np.float32)
-    difference = five_point_chip(large, landmarks).astype(float) - five_point_chip(picture, face.landmarks)
-    assert np.abs(difference).mean() < 4  # grey levels; without averaging first it is above 6
+    difference = five_point_chip(near, landmarks).astype(float) - five_point_chip(picture, face.landmarks)
+    assert np.abs(difference).mean() < 4  # grey levels, from sampling on another grid
 
 
 def test_box_crop_keeps_proportions_and_pads_with_black() -> None:
