@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_voice.metrics import Metrics
+from rtc_voice.timing import Clock, MonotonicClock
 
 Samples = NDArray[np.float32]
 
 FIRST_WINDOW = 25  # pulls: half a second of 20 ms frames
-LAST_WINDOW = 1_500
+LAST_WINDOW = 250
+FIRST_RESERVE_S = 0.003  # what a chunk may wait before it is played: room for uneven arrival
+LAST_RESERVE_S = 0.02
 JOIN_S = 0.005  # cross-fade where standing latency is cut out
 
 
@@ -21,20 +24,25 @@ class ChunkQueue:
 
     While ``expecting`` is true somebody is speaking, and an empty pull is a late chunk; otherwise it is plain silence.
     ``on_mark(mark, time_s)`` is called in the pulling thread with the time at which the mark's sample is played.
-    While ``live`` is true, what stands in the queue without ever being needed is cut out: speech as it happens, which
-    nobody wants to hear later than need be. Typed text, which may be made ahead, leaves it false.
+    While ``live`` is true, what chunks wait without need is cut out: speech as it happens, which nobody wants to hear
+    later than need be. Typed text, which may be made ahead, leaves it false.
     """
 
-    def __init__(self, sample_rate: int, max_chunks: int, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, sample_rate: int, max_chunks: int, metrics: Metrics | None = None, clock: Clock | None = None
+    ) -> None:
         self.sample_rate = sample_rate  # Hz
         self.max_chunks = max_chunks
         self.expecting = False
         self.live = False
+        self.hurry_s = 0.0  # how much sooner the next pull may come, from the last one
         self.on_mark: Callable[[str, float], None] | None = None
         self._metrics = metrics or Metrics()
-        self._chunks: deque[tuple[Samples, str | None]] = deque()
+        self._clock = clock or MonotonicClock()  # the pulling track's
+        self._chunks: deque[tuple[Samples, str | None, float]] = deque()  # with the time of the push
         self._waiting = 0  # chunks with samples; bare marks take no room
         self._samples = 0
+        self._pulled_push_s = 0.0  # when the last sample pulled had been pushed
         self._standing = StandingLatency()
         self._lock = threading.Lock()
 
@@ -49,7 +57,7 @@ class ChunkQueue:
             if samples.size and self._waiting >= self.max_chunks:
                 self._metrics.count("refused_chunks")
                 return False
-            self._chunks.append((samples, mark))
+            self._chunks.append((samples, mark, self._clock.now()))
             self._waiting += samples.size > 0
             self._samples += samples.size
         return True
@@ -71,9 +79,12 @@ class ChunkQueue:
         with self._lock:
             samples = self._take(n_samples, time_s, passed)
             late = self.expecting and samples.size < n_samples
-            excess = self._standing.excess(self._samples, late) if self.live else 0
+            excess_s = self._standing.excess_s(time_s - self._pulled_push_s, late) if self.live else 0.0
+            # Whole frames are cut; an earlier pull does for the rest, since chunks come whole.
+            excess = min(int(excess_s * self.sample_rate) // n_samples * n_samples, self._samples)
             if excess:
                 samples = self._cut(samples, excess, time_s, passed)
+            self.hurry_s = excess_s - excess / self.sample_rate
         for mark, moment in passed:
             if self.on_mark is not None:
                 self.on_mark(mark, moment)
@@ -83,15 +94,16 @@ class ChunkQueue:
         parts: list[Samples] = [np.zeros(0, np.float32)]
         taken = 0
         while self._chunks and (taken < n_samples or not self._chunks[0][0].size):
-            samples, mark = self._chunks.popleft()
+            samples, mark, pushed_s = self._chunks.popleft()
             if mark is not None:
                 passed.append((mark, time_s + taken / self.sample_rate))
             part, rest = samples[: n_samples - taken], samples[n_samples - taken :]
             if rest.size:
-                self._chunks.appendleft((rest, None))
+                self._chunks.appendleft((rest, None, pushed_s))
             self._waiting -= samples.size > 0 and not rest.size
             taken += part.size
             parts.append(part)
+            self._pulled_push_s = pushed_s
         self._samples -= taken
         return np.concatenate(parts)
 
@@ -115,30 +127,33 @@ class ChunkQueue:
 
 
 class StandingLatency:
-    """Finds the samples that stood in a queue all through a window: latency that bought nothing.
+    """Finds how long every chunk of a window waited at least: latency that bought nothing, but for a small reserve.
 
-    If a chunk comes late after a cut, the cut was too much, and the next one needs a window twice as long.
+    If a chunk comes late after a cut, the cut was too much: the reserve and the window double.
     """
 
     def __init__(self) -> None:
         self._window = FIRST_WINDOW
-        self._seen: list[int] = []
+        self._reserve_s = FIRST_RESERVE_S
+        self._waits_s: list[float] = []
         self._has_cut = False
 
-    def excess(self, waiting: int, late: bool) -> int:
-        """The samples that can be cut now, given those ``waiting`` after a pull and whether it came up short."""
+    def excess_s(self, wait_s: float, late: bool) -> float:
+        """What can be cut now, given how long the last sample pulled had waited, or that it came late."""
         if late:
-            self._window = min(2 * self._window, LAST_WINDOW) if self._has_cut else self._window
+            if self._has_cut:
+                self._window = min(2 * self._window, LAST_WINDOW)
+                self._reserve_s = min(2 * self._reserve_s, LAST_RESERVE_S)
             self._has_cut = False
-            self._seen.clear()
-            return 0
-        self._seen.append(waiting)
-        if len(self._seen) < self._window:
-            return 0
-        least = min(self._seen)
-        self._seen.clear()
-        self._has_cut |= least > 0
-        return least
+            self._waits_s.clear()
+            return 0.0
+        self._waits_s.append(wait_s)
+        if len(self._waits_s) < self._window:
+            return 0.0
+        excess_s = max(min(self._waits_s) - self._reserve_s, 0.0)
+        self._waits_s.clear()
+        self._has_cut |= excess_s > 0
+        return excess_s
 
 
 class Declick:

@@ -5,6 +5,7 @@ import pytest
 
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples, StandingLatency
+from tests.rtc.conftest import JumpClock
 
 
 def ramp(start: int, count: int) -> Samples:
@@ -97,51 +98,67 @@ def test_two_threads_lose_nothing() -> None:
     np.testing.assert_array_equal(np.concatenate(pulled), ramp(0, 40_000))
 
 
-def live_queue(metrics: Metrics | None = None) -> ChunkQueue:
-    queue = ChunkQueue(24_000, max_chunks=100, metrics=metrics)
-    queue.live = queue.expecting = True
-    return queue
+class LiveLine:
+    """A live queue that is pulled every 20 ms, ``phase_s`` after each chunk comes."""
+
+    def __init__(self, phase_s: float) -> None:
+        self.clock = JumpClock()
+        self.metrics = Metrics()
+        self.queue = ChunkQueue(24_000, 100, self.metrics, self.clock)
+        self.queue.live = self.queue.expecting = True
+        self.phase_s = phase_s
+
+    def step(self, chunk: Samples, mark: str | None = None) -> Samples | None:
+        self.queue.push(chunk, mark)
+        self.clock.time += self.phase_s
+        samples = self.queue.pull(480, self.clock.now())
+        self.clock.time += 0.02 - self.phase_s
+        return samples
 
 
 def test_live_latency_that_is_never_needed_is_cut_out_without_a_step() -> None:
-    metrics = Metrics()
-    queue = live_queue(metrics)
+    line = LiveLine(phase_s=0.004)
     tone = np.sin(2 * np.pi * 50 * np.arange(480 * 70) / 24_000).astype(np.float32)  # 20 ms hold one period
     chunks = list(np.split(tone, 70))
-    for chunk in chunks[:4]:
-        queue.push(chunk)  # a burst at the start
-    out = []
-    for chunk in chunks[4:]:
-        samples = queue.pull(480)
-        assert samples is not None
-        out.append(samples)
-        queue.push(chunk)
-    assert queue.waiting_samples == 480
-    assert metrics.counters["cut_samples"] == 3 * 480
-    assert np.abs(np.diff(np.concatenate(out))).max() < 1.05 * 2 * np.pi * 50 / 24_000
+    for chunk in chunks[:3]:
+        line.queue.push(chunk)  # a burst at the start
+    out = [line.step(chunk) for chunk in chunks[3:]]
+    assert line.queue.waiting_samples == 0
+    assert line.metrics.counters["cut_samples"] == 3 * 480
+    whole = np.concatenate([samples for samples in out if samples is not None])
+    assert whole.size == 67 * 480
+    assert np.abs(np.diff(whole)).max() < 1.05 * 2 * np.pi * 50 / 24_000
+
+
+def test_a_chunk_that_waits_for_its_pull_asks_for_an_earlier_one() -> None:
+    line = LiveLine(phase_s=0.015)
+    hurries = []
+    for _ in range(25):
+        line.step(ramp(0, 480))
+        hurries.append(line.queue.hurry_s)
+    assert hurries == [0] * 24 + [pytest.approx(0.012)]
+    assert line.metrics.counters["cut_samples"] == 0
 
 
 def test_latency_that_is_needed_now_and_then_is_kept() -> None:
-    metrics = Metrics()
-    queue = live_queue(metrics)
-    queue.push(ramp(0, 480))
+    line = LiveLine(phase_s=0.003)
+    line.queue.push(ramp(0, 480))
+    nothing = ramp(0, 0)
     for number in range(200):
-        if number % 10 == 0:  # every tenth chunk comes one pull late
-            queue.pull(480)
-            queue.push(ramp(0, 480))
-        else:
-            queue.push(ramp(0, 480))
-            queue.pull(480)
-    assert metrics.counters["cut_samples"] == 0
+        line.step(nothing if number % 10 == 1 else ramp(0, 480))
+        if number % 10 == 1:  # every tenth chunk comes just after its pull
+            line.queue.push(ramp(0, 480))
+    assert line.metrics.counters["cut_samples"] == 0
 
 
 def test_a_late_chunk_after_a_cut_makes_cutting_more_patient() -> None:
     standing = StandingLatency()
     for _ in range(10):
-        assert standing.excess(0, late=True) == 0  # nothing has come yet, and nothing was cut
-    assert [standing.excess(480, late=False) for _ in range(25)] == [0] * 24 + [480]
-    standing.excess(0, late=True)
-    assert [standing.excess(480, late=False) for _ in range(50)] == [0] * 49 + [480]
+        assert standing.excess_s(9.0, late=True) == 0  # nothing has come yet, and nothing was cut
+    cuts = [standing.excess_s(0.02, late=False) for _ in range(25)]
+    assert cuts == [0] * 24 + [pytest.approx(0.017)]
+    standing.excess_s(0.0, late=True)
+    assert [standing.excess_s(0.02, late=False) for _ in range(50)] == [0] * 49 + [pytest.approx(0.014)]
 
 
 def test_what_is_made_ahead_is_not_cut() -> None:
@@ -154,15 +171,15 @@ def test_what_is_made_ahead_is_not_cut() -> None:
 
 
 def test_marks_in_what_is_cut_are_still_told() -> None:
-    queue = live_queue()
+    line = LiveLine(phase_s=0.004)
     seen: list[str] = []
-    queue.on_mark = lambda mark, time: seen.append(mark)
-    for number in range(60):
-        queue.push(ramp(0, 480), mark=str(number))
-        if number > 3:
-            queue.pull(480)
-    assert seen == [str(number) for number in range(60)][: len(seen)]
-    assert len(seen) > 56
+    line.queue.on_mark = lambda mark, time: seen.append(mark)
+    for number in range(4):
+        line.queue.push(ramp(0, 480), mark=str(number))
+    for number in range(4, 60):
+        line.step(ramp(0, 480), mark=str(number))
+    assert line.metrics.counters["cut_samples"] > 0
+    assert seen == [str(number) for number in range(60)]
 
 
 def test_sound_that_breaks_off_and_returns_has_no_step() -> None:

@@ -121,6 +121,24 @@ async def test_a_stopped_track_ends() -> None:
         await bench.track.recv()
 
 
+async def test_live_frames_move_close_to_the_chunks_they_play() -> None:
+    bench = Bench()
+    bench.queue = ChunkQueue(24_000, 100, bench.metrics, bench.clock)
+    bench.queue.live = bench.queue.expecting = True
+    bench.track = SpeechTrack(bench.queue, bench.clock, bench.metrics)
+    bench.queue.push(np.zeros(480, np.float32))
+    bench.clock.time += 0.013
+    waits = []
+    for number in range(40):
+        await bench.step()
+        waits.append(bench.clock.time - (100 + 0.02 * number))
+        bench.clock.time = 100 + 0.02 * (number + 1)
+        bench.queue.push(np.zeros(480, np.float32))
+    assert waits[0] == pytest.approx(0.013)
+    assert waits[-1] == pytest.approx(0.003)
+    assert bench.metrics.counters["late_chunks"] == 0
+
+
 async def test_each_frame_becomes_one_opus_packet_with_its_time_and_sound() -> None:
     bench = Bench()
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 24_000).astype(np.float32)
