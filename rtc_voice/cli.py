@@ -60,10 +60,13 @@ def demo(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     once: Annotated[bool, typer.Option("--once", help="Make the self-call, write the report, and end.")] = False,
+    photo: Annotated[Path | None, typer.Option(help="Portrait that calls, instead of the built-in one.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for call.wav, report.json and report.png.")] = Path("demo/out"),
 ) -> None:
     """Call yourself: a built-in face gets a voice. Then open the page."""
-    _run(_demo(host, port, once, out))
+    from rtc_voice.selfcall import PORTRAIT
+
+    _run(_demo(host, port, photo or PORTRAIT, once=once, out=out))
 
 
 @app.command()
@@ -77,6 +80,7 @@ def serve(
     from rtc_voice.bot import BotConfig
 
     async def run() -> None:
+        stopped = _stop_signals()
         status = _err.status("loading models …")
         status.start()
         try:
@@ -85,7 +89,7 @@ def serve(
                 # The first line of output is the address, for scripts.
                 print(url, flush=True)  # noqa: T201
                 _err.print("Ctrl-C ends it.")
-                await _until_stopped()
+                await stopped.wait()
         finally:
             status.stop()
 
@@ -212,7 +216,7 @@ def _web_folder() -> Path | None:
     return next((p for p in (here / "web", here.parent / "demo" / "web") if p.is_dir()), None)
 
 
-async def _demo(host: str, port: int, once: bool, out: Path) -> None:
+async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> None:
     from rtc_voice import report
     from rtc_voice.bot import BotConfig
     from rtc_voice.rtc.signaling.http import post_offer
@@ -223,7 +227,7 @@ async def _demo(host: str, port: int, once: bool, out: Path) -> None:
     try:
         async with _serving(BotConfig(), host, 0 if once else port) as (url, _):
             status.update("calling myself: a portrait joins, types a sentence and speaks one …")
-            call = await call_oneself(post_offer(f"{url}/offer"))
+            call = await call_oneself(post_offer(f"{url}/offer"), photo)
             status.update("drawing the report …")
             await asyncio.to_thread(report.write, call, out)
             status.stop()
@@ -234,18 +238,18 @@ async def _demo(host: str, port: int, once: bool, out: Path) -> None:
             _out.print(f"\nlisten: {out / 'call.wav'}   look: {out / 'report.png'}   figures: {out / 'report.json'}")
             if not once:
                 _out.print(f"\nNow yours: open [bold]{url}[/] in a browser. Ctrl-C ends it.")
-                await _until_stopped()
+                await _stop_signals().wait()
     finally:
         status.stop()
 
 
-async def _until_stopped() -> None:
-    """Until Ctrl-C or SIGTERM."""
+def _stop_signals() -> asyncio.Event:
+    """An event that Ctrl-C or SIGTERM sets from now on."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(loop, number, stopped.set)
-    await stopped.wait()
+    return stopped
 
 
 def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 import rtc_voice
 from rtc_voice.config import AUDIO
-from rtc_voice.selfcall import PORTRAIT, SelfCall, pan
+from rtc_voice.selfcall import SelfCall, pan
 from rtc_voice.speech.audio_file import write_wav
 
 _INK, _TYPED, _LIVE, _GRID = "#1b1f2a", "#3767c9", "#c2542d", "#d9dde6"
@@ -36,7 +36,7 @@ def write(call: SelfCall, folder: Path) -> None:
     """Write ``call.wav``, ``report.json`` and ``report.png`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     write_wav(folder / "call.wav", call.recording, AUDIO.sample_rate)
-    figures = {key: value for key, value in asdict(call).items() if key != "recording"}
+    figures = {key: value for key, value in asdict(call).items() if key not in ("recording", "portrait")}
     body = {**figures, "machine": machine(), "commit": commit(), "version": rtc_voice.__version__}
     (folder / "report.json").write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
     draw(call, folder / "report.png")
@@ -90,7 +90,7 @@ def _draw_face(axes: Any, call: SelfCall) -> None:
 
     from rtc_voice.faces.picture import read_picture
 
-    picture = next(pan(read_picture(PORTRAIT)))
+    picture = next(pan(read_picture(call.portrait)))
     height, width = picture.shape[:2]
     left, top, right, bottom = (v * s for v, s in zip(call.face_box, (width, height) * 2, strict=True))
     axes.imshow(picture)

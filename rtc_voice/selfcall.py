@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rtc_voice.config import AUDIO
-from rtc_voice.errors import RtcVoiceError
+from rtc_voice.errors import NoFaceError, RtcVoiceError
 from rtc_voice.faces.picture import read_picture
+from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.protocol import Consent, Hello, Say, SetMode
@@ -37,6 +38,7 @@ Span = tuple[float, float]
 class SelfCall:
     """What was heard and measured in one call with itself."""
 
+    portrait: Path
     recording: Samples  # 24 kHz mono: the typed speech, then the converted speech
     text_said: str
     text_spoken: str
@@ -57,12 +59,14 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
     """Call the bot behind ``open_call``, type, speak, hang up, and report.
 
     Raises:
-        RtcVoiceError: the bot found no face in the portrait, or did not answer in time.
+        NoFaceError: the portrait shows none.
+        RtcVoiceError: the bot gave no voice in time.
     """
     clock, metrics = MonotonicClock(), Metrics()
     picture = read_picture(portrait)
+    pictures = await asyncio.to_thread(pan, picture)
     spoken = await asyncio.to_thread(speech, SPOKEN)
-    async with Caller(open_call, clock=clock, metrics=metrics, pictures=pan(picture)) as caller:
+    async with Caller(open_call, clock=clock, metrics=metrics, pictures=pictures) as caller:
         participant = Participant(caller, clock)
         voice, face = await participant.get_voice()
         typed = await participant.type(text)
@@ -71,6 +75,7 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
     recording = np.concatenate([typed.samples, converted.samples])
     shift = typed.samples.size / AUDIO.sample_rate
     return SelfCall(
+        portrait=portrait,
         recording=recording,
         text_said=text,
         text_spoken=SPOKEN,
@@ -89,9 +94,21 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
 
 
 def pan(picture: Picture) -> Iterator[Picture]:
-    """A camera's endless view of a portrait, drifting slowly as a sitting person does."""
+    """A camera's endless view of a portrait, drifting slowly as a sitting person does.
+
+    Raises:
+        NoFaceError: the portrait shows none.
+    """
+    faces = find_faces(picture)
+    if not faces:
+        raise NoFaceError("no face in the portrait", "use one that shows a face from the front")
+    return drift(picture, faces[0].box)
+
+
+def drift(picture: Picture, box: tuple[float, float, float, float]) -> Iterator[Picture]:
+    """Endless views of ``picture`` around ``box`` (left, top, right, bottom in px)."""
     width, height = _VIEW
-    wider = _fit(picture, width + 40, height + 30)
+    wider = _fit(picture, box, width + 40, height + 30)
     for n in itertools.count():
         left = 20 + round(18 * np.sin(2 * np.pi * n / 60))
         top = 15 + round(12 * np.sin(2 * np.pi * n / 97))
@@ -203,6 +220,12 @@ def _audible_span(samples: Samples) -> Span:
     return round(max(0.0, start), 3), round(min(len(samples) / AUDIO.sample_rate, end), 3)
 
 
-def _fit(picture: Picture, width: int, height: int) -> Picture:
-    """The picture scaled to cover ``width`` x ``height`` and cut to it, the head of a portrait left in."""
-    return np.array(ImageOps.fit(Image.fromarray(picture), (width, height), centering=(0.5, 0.0)))
+def _fit(picture: Picture, box: tuple[float, float, float, float], width: int, height: int) -> Picture:
+    """The picture scaled to cover ``width`` x ``height`` and cut to it, with ``box`` as near the middle as it goes."""
+    tall, wide = picture.shape[:2]
+    scale = max(width / wide, height / tall)
+    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    spare = (wide - width / scale, tall - height / scale)
+    wanted = (centre[0] - width / scale / 2, centre[1] - height / scale / 2)
+    x, y = (min(1.0, max(0.0, w / s)) if s > 0 else 0.5 for w, s in zip(wanted, spare, strict=True))
+    return np.array(ImageOps.fit(Image.fromarray(picture), (width, height), centering=(x, y)))

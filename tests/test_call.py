@@ -15,7 +15,7 @@ from rtc_voice.faces.types import Picture
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.protocol import Cancel, Consent, Forget, Hello, Inbound, Say, SetMode, SetVoice
 from rtc_voice.rtc.remote import Caller
-from rtc_voice.selfcall import PORTRAIT, pan
+from rtc_voice.selfcall import PORTRAIT, drift, pan
 from rtc_voice.timing import MonotonicClock
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -181,7 +181,7 @@ async def test_the_voice_is_remembered_for_the_next_call(bot: Bot) -> None:
 
 
 async def test_a_picture_without_a_face_gives_no_voice(bot: Bot) -> None:
-    async with calling(bot, pan(read_picture(NOBODY))) as caller:
+    async with calling(bot, drift(read_picture(NOBODY), (0, 0, 1, 1))) as caller:
         caller.send(Consent(True))
         await asyncio.sleep(1.5)
         state = next(iter(bot.calls.values())).state()

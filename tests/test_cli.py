@@ -1,0 +1,112 @@
+"""The commands as a person types them: help, results, and one clear line for every mistake."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtc_voice.selfcall import PORTRAIT
+from rtc_voice.speech.audio_file import read_audio
+from tests.test_offline import NAMES, bad_pictures
+
+pytestmark = pytest.mark.slow
+
+
+def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rtc_voice", *words]
+    wide = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=wide)
+
+
+def test_help_names_every_command_and_fits_one_screen() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("demo", "serve", "say", "bench", "doctor"):
+        assert command in done.stdout
+    assert len(done.stdout.splitlines()) <= 40
+
+
+@pytest.mark.parametrize("command", ["demo", "serve", "say", "bench", "doctor"])
+def test_help_of_each_command_fits_one_screen(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) <= 40
+
+
+def test_version() -> None:
+    assert run("--version").stdout.strip() == "0.1.0"
+
+
+def test_say_writes_speech(tmp_path: Path) -> None:
+    done = run("say", "Hello there.", "--photo", str(PORTRAIT), "-o", str(tmp_path / "new" / "out.wav"))
+    assert done.returncode == 0, done.stderr
+    assert 0.5 < len(read_audio(tmp_path / "new" / "out.wav", 24_000)) / 24_000 < 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_say_with_a_bad_picture_is_one_error_and_no_file(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out.wav"
+    done = run("say", "Hello.", "--photo", str(bad_pictures(tmp_path)[name]), "-o", str(out))
+    check_error(done)
+    assert not out.exists()
+
+
+def test_say_with_nothing_to_say_is_an_error(tmp_path: Path) -> None:
+    check_error(run("say", "…", "--photo", str(PORTRAIT), "-o", str(tmp_path / "out.wav")))
+
+
+def test_say_to_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    check_error(run("say", "Hello.", "--photo", str(PORTRAIT), "-o", str(tmp_path / "file" / "out.wav")))
+
+
+def test_a_benchmark_that_is_not_there_is_an_error() -> None:
+    check_error(run("bench", "beauty"))
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with serving() as server:
+        port = server.url.rsplit(":", 1)[1]
+        check_error(run("serve", "--port", port))
+
+
+def test_serve_ends_cleanly_on_a_signal() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with serving() as server:
+            server.process.send_signal(number)
+            assert server.process.wait(timeout=20) == 0
+            assert server.process.stderr is not None
+            assert "Traceback" not in server.process.stderr.read()
+
+
+def test_doctor_finds_what_the_bot_needs() -> None:
+    done = run("doctor")
+    assert done.returncode == 0, done.stdout
+    for part in ("Python", "models", "face tracking", "text to speech", "synthesis", "CUDA", "addresses"):
+        assert part in done.stdout
+
+
+def check_error(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("error:", "remedy:"))]
+    assert [line.split(":")[0] for line in lines] == ["error", "remedy"], done.stderr
+
+
+class serving:
+    """``rtc-voice serve`` on a free port, killed at the end if it still runs."""
+
+    def __enter__(self) -> "serving":
+        command = [sys.executable, "-m", "rtc_voice", "serve", "--port", "0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        assert self.url.startswith("http://127.0.0.1:")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
