@@ -140,7 +140,7 @@ class FaceIds:
         A face met in profile gets its first look late; if that is somebody we know, it takes their place again.
         """
         track = found[index]
-        if time_ms - track.checked_ms <= CHECK_MS and not looks.has(index):
+        if time_ms - track.checked_ms <= CHECK_MS:
             return
         identity = looks[index]
         if identity is None:
@@ -179,9 +179,6 @@ class _Looks:
         if index not in self._made:
             self._made[index] = self._look(index)
         return self._made[index]
-
-    def has(self, index: int) -> bool:
-        return index in self._made
 
 
 def _centre(box: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -166,7 +166,7 @@ class FaceStream:
             self._worker.queue(self, _Job(picture, time_ms, on_result))
 
     def close(self) -> None:
-        """Stop: no result comes once the picture in work is done. Closing twice is fine."""
+        """Stop: no further result comes, but for one that is being handed over now. Closing twice is fine."""
         if not self._is_closed:
             self._is_closed = True
             self._worker.queue(self, None)
@@ -178,7 +178,9 @@ class FaceStream:
                 self._free()
             else:
                 picture = job.picture() if callable(job.picture) else job.picture
-                job.on_result(self._see(picture, job.time_ms, embedder))
+                seen = self._see(picture, job.time_ms, embedder)
+                if not self._is_closed:
+                    job.on_result(seen)
         except Exception:
             self._worker.metrics.count("face_errors")
             if not self._has_failed:

@@ -52,6 +52,12 @@ def test_light_falls_towards_dark_and_towards_glare(levels: tuple[float, ...]) -
     assert is_falling([judge(picture, LANDMARKS).light for picture in pictures])
 
 
+def test_a_pale_or_a_dim_picture_without_a_white_or_a_black_spot_is_badly_lit() -> None:
+    pale, dim = ((PICTURE * 0.08 + level).astype(np.uint8) for level in (228, 8))
+    assert judge(pale, LANDMARKS).light < 0.3
+    assert judge(dim, LANDMARKS).light < 0.3
+
+
 def test_frontality_falls_as_the_head_turns() -> None:
     def turned(degrees: float) -> float:
         # A head as a cylinder with a nose: x moves with the sine of the angle at which a point sits.

@@ -23,6 +23,13 @@ def test_larger_pictures_get_smaller_tiles_too() -> None:
     assert len(tiles(picture)) > len(tiles(picture, levels=1)) > 0
 
 
+def test_the_smallest_tiles_have_no_gaps_between_them() -> None:
+    smallest = [tile for tile in tiles(np.zeros((720, 1280, 3), np.uint8)) if tile[2] - tile[0] < 300]
+    for x in range(0, 1200, 10):
+        for y in range(0, 640, 10):
+            assert max(overlap((x, y, x + 80, y + 80), tile) for tile in smallest) == 1
+
+
 def test_faces_that_stand_close_are_searched_for_together() -> None:
     left, right, far = (100.0, 100.0, 150.0, 150.0), (170.0, 100.0, 220.0, 150.0), (900.0, 100.0, 950.0, 150.0)
     parts = around([left, far, right])

@@ -150,6 +150,22 @@ def test_a_closed_stream_takes_nothing_more(worker: FaceWorker) -> None:
     assert late == []
 
 
+def test_a_picture_in_work_when_its_stream_is_closed_gives_no_result(worker: FaceWorker) -> None:
+    stream, gate = worker.open("ann"), Gate()
+    late: list[int] = []
+
+    def picture() -> Picture:
+        gate([])
+        return astronaut()
+
+    stream.submit(picture, 0, collect(late, 1, threading.Event()))
+    assert gate.reached.wait(PATIENCE_S)
+    stream.close()
+    gate.opened.set()
+    watch(worker.open("ben"), [astronaut()])  # after it in the queue
+    assert late == []
+
+
 def test_leaving_the_worker_ends_its_thread() -> None:
     with FaceWorker(Metrics()) as worker:
         worker.open("ann")
