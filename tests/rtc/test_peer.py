@@ -306,6 +306,16 @@ async def test_a_good_offer_is_answered_without_any_outside_server() -> None:
     await line.peer.close()
 
 
+async def test_an_answer_that_nobody_follows_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "CONNECT_TIMEOUT_S", 0.1)
+    before = asyncio.all_tasks()
+    line = Line()
+    await line.peer.answer(await offer_text(), "offer")
+    await until(lambda: line.listener.gone, timeout_s=4)
+    assert await settled(before) == set()
+    assert line.listener.connected == 0
+
+
 async def test_candidates_may_come_later_and_bad_ones_are_refused() -> None:
     line = Line()
     await line.peer.answer(await offer_text(), "offer")

@@ -118,11 +118,15 @@ class LiveLine:
 
 def test_live_latency_that_is_never_needed_is_cut_out_without_a_step() -> None:
     line = LiveLine(phase_s=0.004)
-    tone = np.sin(2 * np.pi * 50 * np.arange(480 * 70) / 24_000).astype(np.float32)  # 20 ms hold one period
+    tone = np.cos(2 * np.pi * 50 * np.arange(480 * 70) / 24_000).astype(np.float32)  # 20 ms hold one period
     chunks = list(np.split(tone, 70))
     for chunk in chunks[:3]:
         line.queue.push(chunk)  # a burst at the start
-    out = [line.step(chunk) for chunk in chunks[3:]]
+    out, hurries = [], []
+    for chunk in chunks[3:]:
+        out.append(line.step(chunk))
+        hurries.append(line.queue.hurry_s)
+    assert max(hurries) == pytest.approx(0.001)  # what is left of 64 ms after three frames and the reserve
     assert line.queue.waiting_samples == 0
     assert line.metrics.counters["cut_samples"] == 3 * 480
     whole = np.concatenate([samples for samples in out if samples is not None])
@@ -157,17 +161,21 @@ def test_a_late_chunk_after_a_cut_makes_cutting_more_patient() -> None:
         assert standing.excess_s(9.0, late=True) == 0  # nothing has come yet, and nothing was cut
     cuts = [standing.excess_s(0.02, late=False) for _ in range(25)]
     assert cuts == [0] * 24 + [pytest.approx(0.017)]
+    for _ in range(20):
+        standing.excess_s(0.02, late=False)
     standing.excess_s(0.0, late=True)
     assert [standing.excess_s(0.02, late=False) for _ in range(50)] == [0] * 49 + [pytest.approx(0.014)]
 
 
 def test_what_is_made_ahead_is_not_cut() -> None:
-    queue = ChunkQueue(24_000, max_chunks=100)
-    for _ in range(100):
-        queue.push(ramp(0, 480))
+    line = LiveLine(phase_s=0.015)
+    line.queue.live = False
+    for _ in range(40):
+        line.queue.push(ramp(0, 480))
     for _ in range(60):
-        queue.pull(480)
-    assert queue.waiting_samples == 40 * 480
+        line.step(ramp(0, 480))
+        assert line.queue.hurry_s == 0
+    assert line.queue.waiting_samples == 40 * 480
 
 
 def test_marks_in_what_is_cut_are_still_told() -> None:
