@@ -1,6 +1,7 @@
 """The bot: what all calls share, and the calls that stand."""
 
 import asyncio
+import gc
 import logging
 import secrets
 from collections.abc import Mapping
@@ -54,6 +55,10 @@ class Bot:
         async with AsyncExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(1, "text"))
             self._parts = await asyncio.to_thread(self._load, stack, pool)
+            # What is loaded now stays: looking through it again would stop every thread for milliseconds, at any time.
+            gc.collect()
+            gc.freeze()
+            stack.callback(gc.unfreeze)
             lag = asyncio.create_task(self._watch_loop())
             stack.callback(lag.cancel)
             stack.push_async_callback(self._hang_up_all)

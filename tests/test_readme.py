@@ -1,0 +1,50 @@
+"""What the README promises is true: its Python runs, its commands exist, its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "rtc_voice").symlink_to(ROOT / "rtc_voice")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"\d+ Hz", done.stdout)
+    assert (tmp_path / "hello.wav").stat().st_size > 50_000
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"make ([a-z]+)", README)) - {"sure"}
+    assert {"demo", "test", "check", "bench"} <= named <= targets
+
+
+@pytest.mark.slow
+def test_every_command_exists() -> None:
+    help = subprocess.run([sys.executable, "-m", "rtc_voice", "--help"], capture_output=True, text=True, check=True)
+    for command in set(re.findall(r"rtc-voice ([a-z]+)", README)):
+        assert command in help.stdout
+
+
+def test_every_link_and_module_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#][^)]*)\)", README):
+        assert (ROOT / target).exists(), target
+    rows = re.findall(r"^\| `(rtc_voice/[a-z]+)/` \| .*?: (.*) \|$", README, re.MULTILINE)
+    assert len(rows) >= 5
+    for folder, text in rows:
+        for module in re.findall(r"`([a-z_/]+)`", text):
+            assert (ROOT / folder / f"{module}.py").exists(), f"{folder}/{module}"
+
+
+def test_the_figures_are_generated() -> None:
+    from benchmarks.all import figures
+
+    assert figures() in README
