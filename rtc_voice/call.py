@@ -85,7 +85,9 @@ class Call:
         self.name: str | None = None  # without one nothing is remembered: nobody could ask to have it forgotten
         self._parts = parts
         self._on_gone = on_gone
-        self._queue = ChunkQueue(parts.engine.sample_rate, max_chunks=_AHEAD_CHUNKS, metrics=self.metrics)
+        self._queue = ChunkQueue(
+            parts.engine.sample_rate, max_chunks=_AHEAD_CHUNKS, metrics=self.metrics, clock=parts.clock
+        )
         self._queue.on_mark = self._on_mark
         self.peer = Peer(self, self._queue, clock=parts.clock, metrics=self.metrics)
         self._mode: protocol.Mode = "text"

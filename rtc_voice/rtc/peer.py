@@ -22,7 +22,7 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import drop_empty_datagrams, hand_over_at_once
+from rtc_voice.rtc.aiortc_private import drop_empty_datagrams, hand_over_at_once, use_loopback_when_alone
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, ErrorMessage, dump
 from rtc_voice.rtc.receive import drain, receive_audio, receive_video
@@ -88,6 +88,7 @@ class Peer:
         self._handler = handler
         self._clock = clock
         self._metrics = metrics
+        use_loopback_when_alone()
         # An empty list, since None would mean a public STUN server.
         self._pc = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
         self._speech = OpusTrack(SpeechTrack(queue, clock, metrics))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import hand_over_at_once
+from rtc_voice.rtc.aiortc_private import hand_over_at_once, use_loopback_when_alone
 from rtc_voice.rtc.peer import opus_only
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, Inbound, dump
@@ -69,6 +69,7 @@ class Caller:
         self._open_call = open_call
         self._clock = clock
         self._metrics = metrics
+        use_loopback_when_alone()
         self._pc = RTCPeerConnection(
             RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )

@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 Samples = NDArray[np.float32]
 
 _MAX_LIVE_CHUNKS = 10  # of live speech that may wait; older is dropped and counted
-_COMFORTABLE_CHUNKS = 2  # of live speech, in and out; when more wait, quiet ones are skipped to catch up
-_QUIET_RMS = 0.003  # 50 dB below full scale
 _WARM_UP_STEPS = 8
 _LOOK_AGAIN_S = 0.004  # a sink that was full does not notify
 
@@ -32,10 +30,7 @@ class ChunkSink(Protocol):
     """Where finished chunks go, and how many it would take now. Thread-safe."""
 
     expecting: bool  # somebody is speaking: an empty sink is a late chunk
-
-    @property
-    def waiting_samples(self) -> int:
-        """Samples that have not been played yet."""
+    live: bool  # it is live speech: what waits without need may be cut out
 
     def push(self, samples: Samples, mark: str | None = None) -> bool:
         """Take the next samples; ``mark`` is reported when their first is played."""
@@ -119,6 +114,7 @@ class VoiceStream:
         with self._engine.changed:
             self._live = self._live[:0]
             self._sink.expecting = any(s.started for s in self._sentences)
+            self._sink.live = False
 
     def cancel(self, id: str | None = None) -> None:
         """Stop the text ``id`` at once, or everything that is typed; other texts go on."""
@@ -155,16 +151,12 @@ class VoiceStream:
         self._set = wanted
         return None if is_same else wanted, is_new
 
-    def take_chunk(self) -> tuple[Samples | None, _Sentence | None]:
-        """The next chunk of source speech (None to skip one) and its sentence, if typed. The lock must be held."""
+    def take_chunk(self) -> tuple[Samples, _Sentence | None]:
+        """The next chunk of source speech and its sentence, if typed. The lock must be held."""
         size = self._engine.chunk_samples
         if self._sentences:
             return self._take_sentence(self._sentences[0], size), self._sentences[0]
         chunk, self._live = self._live[:size], self._live[size:]
-        is_behind = len(self._live) + self._sink.waiting_samples >= _COMFORTABLE_CHUNKS * size
-        if is_behind and float(np.sqrt(np.mean(chunk**2))) < _QUIET_RMS:
-            self.metrics.count("skipped_quiet_chunks")
-            return None, None
         return chunk, None
 
     def _take_sentence(self, sentence: _Sentence, size: int) -> Samples:
@@ -181,7 +173,7 @@ class VoiceStream:
         if sentence is None:
             if not self._sentences:
                 self._sink.push(samples)
-                self._sink.expecting = True
+                self._sink.expecting = self._sink.live = True
             return
         if not self._sentences or self._sentences[0] is not sentence:
             return
@@ -189,6 +181,7 @@ class VoiceStream:
         self._skip -= dropped
         samples = samples[dropped:]
         if len(samples):
+            self._sink.live = False
             self._sink.push(samples, sentence.begin)
             sentence.begin = None
             self._sink.expecting = True
@@ -273,15 +266,13 @@ class Engine:
                 if self._stopping:
                     return
                 voices = [(s.row, *s.take_voice()) for s in ready]
-                taken = [(s, *s.take_chunk()) for s in ready]
+                work = [(s, *s.take_chunk()) for s in ready]
             for row, voice, is_new in voices:
                 if is_new:
                     put_rows(state, torch.tensor([row]), fresh)
                 if voice is not None:
                     self._chain.set_voice(voice, state, row)
-            work = [(s, chunk, sentence) for s, chunk, sentence in taken if chunk is not None]
-            if work:
-                self._tick(work, state)
+            self._tick(work, state)
 
     def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], state: State) -> None:
         started = time.perf_counter()

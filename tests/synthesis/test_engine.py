@@ -21,15 +21,11 @@ class Listener:
     """A sink with all the room one wants; ``until`` waits for a mark or a number of samples."""
 
     def __init__(self, room: int = 1000) -> None:
-        self.expecting = False
+        self.expecting = self.live = False
         self.chunks: list[Samples] = []
         self.marks: list[str] = []
         self._room = room
         self._changed = threading.Condition()
-
-    @property
-    def waiting_samples(self) -> int:
-        return 0
 
     def push(self, samples: Samples, mark: str | None = None) -> bool:
         with self._changed:
