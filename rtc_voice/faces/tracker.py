@@ -1,7 +1,6 @@
 """Finds the faces of a picture, and follows those of a video."""
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -108,11 +107,13 @@ def find_faces(picture: Picture) -> list[Face]:
     """
     check_picture(picture)
     found: list[tuple[Box, NDArray[np.float32]]] = []
-    for parts in ([whole(picture)], [bordered(picture)], tiles(picture, levels=1)):
-        shapes = distinct(shape for part in parts for shape in _photo_landmarker().find(picture, part))
-        found = sorted(((bounding_box(shape), shape) for shape in shapes), key=lambda pair: -area(pair[0]))
-        if found:
-            break
+    # Not kept for the next photo: left to the end of the program, mediapipe's finaliser hangs or raises.
+    with Landmarker(MAX_FACES) as landmarker:
+        for parts in ([whole(picture)], [bordered(picture)], tiles(picture, levels=1)):
+            shapes = distinct(shape for part in parts for shape in landmarker.find(picture, part))
+            found = sorted(((bounding_box(shape), shape) for shape in shapes), key=lambda pair: -area(pair[0]))
+            if found:
+                break
     return [Face(index, box, shape, judge(picture, shape)) for index, (box, shape) in enumerate(found)]
 
 
@@ -136,8 +137,3 @@ def distinct(shapes: Iterable[NDArray[np.float32]]) -> list[NDArray[np.float32]]
         if all(overlap(bounding_box(shape), bounding_box(other)) < ONE_FACE for other in kept):
             kept.append(shape)
     return kept
-
-
-@cache
-def _photo_landmarker() -> Landmarker:
-    return Landmarker(MAX_FACES)
