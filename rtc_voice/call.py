@@ -148,6 +148,12 @@ class Call:
         # Turned into RGB on the worker's thread: it costs milliseconds.
         self._face_stream.submit(lambda: _rgb(frame), time_ms, self._on_faces_seen)
 
+    def on_video_ended(self) -> None:
+        """The camera is off: what was learned stays, but without a face there is no voice to wait for."""
+        if self._face_stream is not None and self._own is None:
+            hint = "turn the camera on and call again"
+            self._send(protocol.ErrorMessage("video-ended", "the video ended before a face was seen", hint))
+
     def on_message(self, text: str | bytes) -> None:
         """Do what a message asks for, or say why not."""
         try:

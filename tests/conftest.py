@@ -1,12 +1,26 @@
-"""What every test shares: a fixed seed, and one thread for torch, which is faster for small chunks."""
+"""What every test shares: a fixed seed, one thread for torch, and no skipping where nothing may be missing."""
+
+import os
+from collections.abc import Generator
 
 import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # two are slower for small chunks
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where ``RTC_VOICE_NOTHING_MAY_SKIP`` is set, as in CI, a missing system part is a failure."""
+    report = yield
+    if report.skipped and os.environ.get("RTC_VOICE_NOTHING_MAY_SKIP") and "gpu" not in item.keywords:
+        report.outcome = "failed"
+    return report

@@ -188,6 +188,20 @@ async def test_a_picture_without_a_face_gives_no_voice(bot: Bot) -> None:
         assert (state.faces, state.voice, state.consent) == ([], None, True)
 
 
+async def test_a_video_that_ends_before_a_face_is_said_and_the_call_goes_on(bot: Bot) -> None:
+    async with calling(bot, drift(read_picture(NOBODY), (0, 0, 1, 1))) as caller:
+        caller.send(Consent(True))
+        await asyncio.sleep(0.5)
+        for sender in caller._pc.getSenders():
+            if sender.kind == "video":
+                await sender.stop()
+        assert (await caller.message("error"))["code"] == "video-ended"
+        caller.send(Consent(False))
+        async with asyncio.timeout(10):
+            while (await caller.message("state"))["consent"]:
+                pass
+
+
 async def test_live_speech_comes_back_converted_and_off_is_silent(bot: Bot) -> None:
     tone = (0.3 * np.sign(np.sin(2 * np.pi * 150 * np.arange(24_000) / 24_000))).astype(np.float32)
     async with calling(bot) as caller:

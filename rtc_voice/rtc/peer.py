@@ -69,6 +69,9 @@ class PeerEvents(Protocol):
     def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
         """A picture of the peer's video, at most 15 a second, with the clock's time of its arrival."""
 
+    def on_video_ended(self) -> None:
+        """The peer's video has ended; the call goes on."""
+
     def on_gone(self) -> None:
         """The connection failed or was closed by the peer; it is closed by now. ``close`` is no departure."""
 
@@ -203,9 +206,13 @@ class Peer:
         elif track.kind == "audio":
             self._start(receive_audio(track, lambda s, _: self._tell(self._handler.on_samples, s), self._metrics))
         else:
-            show = self._handler.on_picture
-            self._start(receive_video(track, lambda *a: self._tell(show, *a), self._metrics, self._clock))
+            self._start(self._receive_video(track))
         self._kinds.add(track.kind)
+
+    async def _receive_video(self, track: MediaStreamTrack) -> None:
+        show = self._handler.on_picture
+        await receive_video(track, lambda *a: self._tell(show, *a), self._metrics, self._clock)
+        self._tell(self._handler.on_video_ended)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != CHANNEL_LABEL or self._channel is not None:

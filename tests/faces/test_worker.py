@@ -62,6 +62,11 @@ def test_each_face_gets_its_embeddings_and_then_only_tracking(worker: FaceWorker
         assert [one.embedding is not None for one in mine] == [True] * ENOUGH + [False] * (20 - ENOUGH)
 
 
+def test_embeddings_are_a_tenth_of_a_second_apart(worker: FaceWorker) -> None:
+    results = watch(worker.open("ann"), [astronaut()] * 11, step_ms=20)
+    assert [n for n, seen in enumerate(results) if seen[0].embedding is not None] == [0, 5, 10]
+
+
 def test_a_much_better_picture_is_embedded_even_then(worker: FaceWorker) -> None:
     far = np.full((480, 640, 3), 128, np.uint8)
     far[100:300, 200:400] = np.ascontiguousarray(astronaut()[:400:2, 50:450:2])
@@ -148,6 +153,7 @@ def test_a_closed_stream_takes_nothing_more(worker: FaceWorker) -> None:
     stream.submit(astronaut(), 500, collect(late, 1, threading.Event()))
     watch(worker.open("ben"), [astronaut()])  # after it in the queue
     assert late == []
+    assert len(worker.metrics.times["face_track_ms"]) == 2  # so it was not even looked at
 
 
 def test_a_picture_in_work_when_its_stream_is_closed_gives_no_result(worker: FaceWorker) -> None:

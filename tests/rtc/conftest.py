@@ -34,6 +34,7 @@ class Listener:
         self.pictures: list[tuple[av.VideoFrame, float]] = []
         self.connected = 0
         self.gone = 0
+        self.videos_ended = 0
 
     def on_connected(self) -> None:
         self.connected += 1
@@ -46,6 +47,9 @@ class Listener:
 
     def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
         self.pictures.append((frame, time_ms))
+
+    def on_video_ended(self) -> None:
+        self.videos_ended += 1
 
     def on_gone(self) -> None:
         self.gone += 1
