@@ -23,6 +23,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+train = typer.Typer(help="Make the shipped weights again, from data of your own.", no_args_is_help=True)
+app.add_typer(train, name="train")
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 _SWITCH_INTERVAL_S = 0.001  # so that no thread keeps the event loop waiting for Python's lock for 5 ms
@@ -162,6 +164,26 @@ def doctor() -> None:
     _out.print(table)
     if failed:
         raise typer.Exit(3)
+
+
+@train.command()
+def attributes(
+    data: Annotated[Path, typer.Argument(help="Folder that holds train/SET/manifest.csv of the speech sets.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Weights to write.")] = Path(
+        "face_voice_attributes.safetensors"
+    ),
+) -> None:
+    """Fit the first face-to-voice predictor on licensed speech (about 90 s; needs the extra `train`)."""
+    try:
+        from rtc_voice.training.fit_attributes import fit
+    except ModuleNotFoundError as error:
+        raise MissingPartError(f"{error.name} is not installed", "pip install 'rtc-voice[train]'") from error
+
+    _prepare()
+    with _err.status("reading the manifests …") as status:
+        figures = fit(data, out, lambda line: status.update(line))
+    for name, figure in figures.items():
+        _out.print(f"{name}: {figure:.3g}")
 
 
 def _prepare() -> None:
