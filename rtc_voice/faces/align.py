@@ -50,8 +50,13 @@ def five_point_chip(
         size: side of the chip, px.
         padding: border around the template as a share of its side.
     """
+    return warp(picture, five_point_similarity(landmarks, size, padding), size)
+
+
+def five_point_similarity(landmarks: NDArray[np.float32], size: int, padding: float) -> NDArray[np.float64]:
+    """The similarity ``[2, 3]`` from the picture to dlib's chip of ``size`` px."""
     target = (TEMPLATE + padding) / (1 + 2 * padding) * size
-    return warp(picture, fit_similarity(landmarks[list(FIVE_POINTS)], target), size)
+    return fit_similarity(landmarks[list(FIVE_POINTS)], target)
 
 
 def warp(picture: Picture, similarity: NDArray[np.float64], size: int) -> Picture:
@@ -69,27 +74,3 @@ def warp(picture: Picture, similarity: NDArray[np.float64], size: int) -> Pictur
         # The centre of small pixel i lies at shrink * i + (shrink - 1) / 2 of the large ones.
         similarity = similarity @ np.array([[shrink, 0, (shrink - 1) / 2], [0, shrink, (shrink - 1) / 2], [0, 0, 1]])
     return cv2.warpAffine(picture, similarity, (size, size), flags=cv2.INTER_LINEAR)  # type: ignore[return-value]
-
-
-def upright_box_crop(
-    picture: Picture, box: tuple[float, float, float, float], padding: float, *, size: int = 112
-) -> Picture:
-    """The box grown by ``padding`` of its sides, cut at the picture's edge, centred on black, ``[size, size, 3]``.
-
-    Args:
-        picture: RGB.
-        box: left, top, right, bottom in px.
-        padding: share of the box's width and height added on each side.
-        size: side of the result, px.
-    """
-    left, top, right, bottom = box
-    grow_x, grow_y = padding * (right - left), padding * (bottom - top)
-    rows = slice(max(0, round(top - grow_y)), max(1, round(bottom + grow_y)))
-    columns = slice(max(0, round(left - grow_x)), max(1, round(right + grow_x)))
-    crop = picture[rows, columns]
-    height, width = crop.shape[:2]
-    square = np.zeros((max(height, width, 1), max(height, width, 1), 3), np.uint8)
-    y, x = (len(square) - height) // 2, (len(square) - width) // 2
-    square[y : y + height, x : x + width] = crop
-    method = cv2.INTER_AREA if len(square) > size else cv2.INTER_LINEAR
-    return cv2.resize(square, (size, size), interpolation=method)  # type: ignore[return-value]

@@ -84,6 +84,9 @@ class AttributePredictor:
 
 
 def _decided(male: float) -> float:
-    """``male`` with its ends made firm: the score wanders by 0.1 from picture to picture, which alone is a semitone."""
-    t = clip(2 * male - 0.5, (0.0, 1.0))
+    """``male`` with its ends made firm, and no steeper between them than need be.
+
+    A score wanders by 0.03 from picture to picture (95 % of faces of AVSpeech): at worst half a semitone.
+    """
+    t = clip((male - 0.1) / 0.8, (0.0, 1.0))
     return t * t * (3 - 2 * t)

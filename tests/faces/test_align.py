@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rtc_voice.faces.align import FIVE_POINTS, TEMPLATE, fit_similarity, five_point_chip, upright_box_crop
+from rtc_voice.faces.align import FIVE_POINTS, TEMPLATE, fit_similarity, five_point_chip
 from rtc_voice.faces.tracker import find_faces
 from tests.faces.scenes import astronaut
 
@@ -49,17 +49,3 @@ def test_chip_does_not_depend_on_how_large_the_face_is(times: int) -> None:
     landmarks = ((face.landmarks + 0.5) * times - 0.5).astype(np.float32)
     difference = five_point_chip(near, landmarks).astype(float) - five_point_chip(picture, face.landmarks)
     assert np.abs(difference).mean() < 4  # grey levels, from sampling on another grid
-
-
-def test_box_crop_keeps_proportions_and_pads_with_black() -> None:
-    picture = np.full((100, 100, 3), 200, np.uint8)
-    crop = upright_box_crop(picture, (40, 20, 60, 60), padding=0.0)
-    columns = np.flatnonzero(crop[56, :, 0] > 100)
-    assert (columns[0], columns[-1]) == (28, 83)  # 20 x 40 px become 56 x 112, centred
-    assert np.all(crop[:, 40:70] == 200)
-
-
-def test_box_crop_is_cut_at_the_edge_of_the_picture() -> None:
-    picture = np.full((100, 100, 3), 200, np.uint8)
-    assert upright_box_crop(picture, (-50, -50, 50, 50), padding=0.1).mean() == pytest.approx(200)
-    assert upright_box_crop(picture, (300, 300, 350, 350), padding=0.1).max() == 0
