@@ -13,19 +13,22 @@ Row = Mapping[str, object]
 """``name`` and figures; a figure's unit is the suffix of its name."""
 
 
-def run(title: str, measure: Callable[[bool], list[dict[str, object]]]) -> None:
+def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequence[tuple[str, str]] = ()) -> None:
     """Parse the options, measure, print the table and write the JSON.
 
     Args:
         title: what is measured, one line.
-        measure: takes ``quick``, gives the rows.
+        measure: takes ``quick`` and then the extra paths (None where not given), gives the rows.
+        paths: extra options that take a path, each with what it is.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--quick", action="store_true", help="within a minute")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    for name, meaning in paths:
+        parser.add_argument(f"--{name}", type=Path, help=meaning)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(options.quick)
+    rows = measure(options.quick, *(getattr(options, name) for name, _ in paths))
     result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__, "rows": rows}
     print(markdown(result))
     if options.json:

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.scenes import astronaut
 from rtc_voice.faces.align import FIVE_POINTS, TEMPLATE, fit_similarity, five_point_chip
 from rtc_voice.faces.tracker import find_faces
-from tests.faces.scenes import astronaut
 
 
 @pytest.mark.parametrize(("scale", "degrees", "shift"), [(1, 0, (0, 0)), (0.3, 170, (-40, 9)), (5, -30, (100, 200))])

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.scenes import astronaut, somebody_else
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import FaceEmbedding, Picture
-from tests.faces.scenes import astronaut, somebody_else
 
 PICTURE = astronaut()
 

@@ -4,10 +4,10 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.scenes import astronaut
 from rtc_voice.errors import MissingPartError
 from rtc_voice.faces.landmarker import Landmarker
 from rtc_voice.faces.views import whole
-from tests.faces.scenes import astronaut
 
 
 def test_landmarks_of_a_part_are_in_px_of_the_whole() -> None:

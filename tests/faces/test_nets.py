@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.scenes import astronaut
 from rtc_voice.faces.nets import dequantise, load_attribute_net, load_recognition_net
 from rtc_voice.training.convert_face_nets import floats, pack
-from tests.faces.scenes import astronaut
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "face_api.json").read_text())
 

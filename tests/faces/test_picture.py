@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.scenes import PORTRAITS
 from rtc_voice.errors import PictureError
 from rtc_voice.faces.picture import read_picture
-from tests.faces.scenes import PORTRAITS
 
 
 def png_header(width: int, height: int) -> bytes:

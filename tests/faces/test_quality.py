@@ -2,10 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.scenes import astronaut
 from rtc_voice.faces.quality import NOSE, judge
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
-from tests.faces.scenes import astronaut
 
 PICTURE = astronaut()
 LANDMARKS = find_faces(PICTURE)[0].landmarks

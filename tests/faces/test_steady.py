@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.scenes import astronaut
 from rtc_voice.faces.steady import STILL, Views, chip_views, upright_views
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
-from tests.faces.scenes import astronaut
 
 Cut = Callable[..., Views]
 SIZE = 112

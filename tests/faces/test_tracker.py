@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.scenes import PORTRAITS, astronaut, crossing, somebody_else, two_people
 from rtc_voice.errors import PictureError
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.faces.tracker import FaceTracker, find_faces
 from rtc_voice.faces.types import Face, Picture
-from tests.faces.scenes import PORTRAITS, astronaut, crossing, somebody_else, two_people
 
 
 def centre(face: Face) -> float:

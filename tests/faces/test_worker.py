@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from benchmarks.scenes import astronaut, two_people
 from rtc_voice.faces import worker as worker_module
 from rtc_voice.faces.types import Picture, SeenFace
 from rtc_voice.faces.worker import ENOUGH, FaceStream, FaceWorker
 from rtc_voice.metrics import Metrics
-from tests.faces.scenes import astronaut, two_people
 
 PATIENCE_S = 30
 

@@ -16,6 +16,7 @@ HEAD = (slice(10, 210), slice(120, 330))  # rows and columns of the astronaut's 
 
 
 def astronaut() -> Picture:
+    """NASA's portrait, 512 px."""
     return read_picture(PORTRAITS / "astronaut.jpg")
 
 
