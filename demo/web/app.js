@@ -7,12 +7,14 @@
  * and gain control are off, for measuring.
  */
 
+import { Asked } from "./asked.js";
 import { Call, CallError, openDevices } from "./call.js";
 import { listenToPerson } from "./controls.js";
+import { SteadyFaces } from "./faces.js";
 import { FigureReader } from "./figures.js";
 import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
-import { SOUND_BLOCKED, botProblem, deviceLostProblem } from "./problems.js";
+import { SOUND_BLOCKED, botProblem, deviceLostProblem, refusal } from "./problems.js";
 import { element, refocus, show } from "./view.js";
 
 const FIGURES_EVERY_MS = 1000;
@@ -32,11 +34,12 @@ const freshState = () => ({
   hasMicrophone: false,
   consent: false,
   isFaceMissing: false, // consented, but no face for a while
-  faces: [],
+  faces: [], // those worth showing, as the bot describes them
   voice: null,
   mode: "text",
+  draftLength: 0, // characters in the text box
   knobs: { ...NEUTRAL_KNOBS },
-  sentences: [], // {id, text, progress, firstAudioMs, face}
+  sentences: [], // {id, text, progress, firstAudioMs, face, reason}
   disclosure: "",
   figures: {},
 });
@@ -50,6 +53,8 @@ const overlay = new FaceOverlay(element("overlay"));
 let call = null;
 let devices = { camera: null, microphone: null };
 let figureReader = null;
+let asked = null;
+let steadyFaces = null;
 let drawnAt = 0;
 let silentReadings = 0; // readings in a row without a new packet
 let facelessSince = 0; // ms on the page's clock
@@ -75,8 +80,10 @@ async function join() {
   if (!["idle", "ended"].includes(rtcVoice.state.phase)) return;
   meter.start();
   rtcVoice.analyser = meter.analyser;
-  const { sentences, knobs } = rtcVoice.state;
-  update({ ...freshState(), sentences, knobs, phase: "devices" });
+  const { sentences, knobs, draftLength } = rtcVoice.state;
+  update({ ...freshState(), sentences, knobs, draftLength, phase: "devices" });
+  asked = new Asked({ consent: rtcVoice.state.consent, mode: rtcVoice.state.mode });
+  steadyFaces = new SteadyFaces();
   const opened = await openDevices({ raw: isRaw });
   devices = opened;
   for (const device of ["camera", "microphone"]) {
@@ -171,10 +178,11 @@ function showPreview(camera) {
 }
 
 const receivers = {
-  state: ({ faces = [], voice = null, consent, mode }) => {
+  state: ({ faces: reported, voice, consent, mode }) => {
+    const faces = steadyFaces.settle(reported, performance.now());
     if (faces.length) facelessSince = performance.now();
     const isNewVoice = voice?.ready && !rtcVoice.state.voice?.ready;
-    update({ faces, voice, consent: consent ?? rtcVoice.state.consent, mode: mode ?? rtcVoice.state.mode });
+    update({ faces, voice, ...asked.report({ consent, mode }) });
     gateDevices();
     // A new call, or a new consent, starts from the bare voice.
     if (isNewVoice && areKnobsTurned()) send("voice", rtcVoice.state.knobs);
@@ -187,11 +195,16 @@ const receivers = {
   disclosure: ({ text }) => update({ disclosure: text }),
   metrics: ({ late_chunks: lateChunks = 0 }) => update({ figures: { ...rtcVoice.state.figures, lateChunks } }),
   error: (message) => {
-    // An error names no sentence: what is still unanswered is what it is about, and a later `speech` puts it right.
+    if (rtcVoice.state.sentences.some(({ id }) => id === message.id)) {
+      changeSentence(message.id, { progress: "failed", reason: refusal(message) });
+      return;
+    }
+    // It names no sentence: what is still unanswered is what it is about, and a later `speech` puts it right.
     const sentences = rtcVoice.state.sentences.map((sentence) =>
       sentence.progress === "sent" ? { ...sentence, progress: "failed" } : sentence,
     );
-    update({ problem: botProblem(message), sentences });
+    update({ problem: botProblem(message), sentences, ...asked.refuse() });
+    gateDevices();
   },
 };
 
@@ -207,6 +220,7 @@ function changeSentence(id, changes) {
 
 function setConsent(granted) {
   facelessSince = performance.now();
+  asked.ask("consent", granted, { isFirm: !granted }); // once withdrawn, no late word of the bot turns the camera on
   update({ consent: granted, isFaceMissing: false });
   gateDevices();
   send("consent", { granted });
@@ -214,6 +228,7 @@ function setConsent(granted) {
 }
 
 function forget() {
+  asked.ask("consent", false, { isFirm: true });
   update({ consent: false, knobs: { ...NEUTRAL_KNOBS } });
   gateDevices();
   send("forget");
@@ -221,6 +236,7 @@ function forget() {
 }
 
 function setMode(mode) {
+  asked.ask("mode", mode);
   update({ mode });
   gateDevices();
   send("mode", { mode });
@@ -229,7 +245,8 @@ function setMode(mode) {
 /** Has `text` spoken; `face` is the id of another face in the picture whose voice to use, or "" for the own. */
 function say(text, face) {
   sentenceCount += 1;
-  const sentence = { id: `s${sentenceCount}`, text, progress: "sent", firstAudioMs: null, face: face ? Number(face) : null };
+  const id = `s${sentenceCount}`;
+  const sentence = { id, text, progress: "sent", firstAudioMs: null, face: face ? Number(face) : null, reason: "" };
   update({ sentences: [...rtcVoice.state.sentences, sentence] });
   send("say", { id: sentence.id, text, ...(face ? { face: sentence.face } : {}) });
 }
@@ -292,6 +309,7 @@ listenToPerson({
   cancel: () => send("cancel"),
   redraw: () => setKnobs({ redraw: rtcVoice.state.knobs.redraw + 1 }),
   resetKnobs: () => setKnobs({ ...NEUTRAL_KNOBS }),
+  setDraftLength: (draftLength) => update({ draftLength }),
   dismiss: () => update({ problem: null }),
 });
 setInterval(refreshFigures, FIGURES_EVERY_MS);

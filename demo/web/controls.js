@@ -28,9 +28,11 @@ function listenToComposer(actions) {
     const text = element("text").value.trim();
     if (!text || element("say").disabled) return;
     element("text").value = "";
+    actions.setDraftLength(0);
     actions.say(text, element("as").value);
   };
   on("composer", "submit", (event) => (event.preventDefault(), submit()));
+  on("text", "input", ({ target }) => actions.setDraftLength(target.value.length));
   on("text", "keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();

@@ -64,7 +64,7 @@ export const NO_WEBRTC = {
 
 export const SERVER_GONE = {
   title: "The server does not answer",
-  remedy: "It has stopped, or the network is down. Start it with “rtc-voice serve”, then connect again.",
+  remedy: "It has stopped, or the network is down. Start it again with the command you used, “rtc-voice demo” or “rtc-voice serve”, then connect again.",
   canRetry: true,
 };
 
@@ -92,13 +92,21 @@ export const ICE_FAILED = {
 export function refusedProblem(status, body) {
   const error = body?.error ?? {};
   return {
-    title: error.message ?? `The server refused the call (${status})`,
-    remedy: error.hint || (status === 503 ? "It is full. Try again in a while." : "Reload the page and try again."),
+    title: capitalised(error.message ?? `The server refused the call (${status})`),
+    remedy: capitalised(error.hint) || (status === 503 ? "It is full. Try again in a while." : "Reload the page and try again."),
     canRetry: true,
   };
 }
 
 /** An `error` message of the bot. */
 export function botProblem({ message, hint }) {
-  return { title: message || "The bot reports an error", remedy: hint || "", canRetry: false };
+  return { title: capitalised(message) || "The bot reports an error", remedy: capitalised(hint), canRetry: false };
 }
+
+/** Why the bot does not say a sentence, in one line that goes on after a colon. */
+export function refusal({ message, hint }) {
+  return hint ? `${message} (${hint})` : message;
+}
+
+// The bot's messages are written to stand after a colon in a terminal.
+const capitalised = (text = "") => text.charAt(0).toUpperCase() + text.slice(1);

@@ -23,6 +23,11 @@ const MODE_HINTS = {
   off: "The bot is silent. Nothing you type or say is spoken.",
 };
 
+const SHORT = 160; // characters of a long sentence that the log shows
+const LONG = 220; // and what counts as long: two or three more words are no reason to cut
+const LONG_LINES = 5;
+const NEARLY_FULL = 0.9; // share of the text box from which on its limit is told
+
 /** The element with this id. */
 export const element = (id) => document.getElementById(id);
 
@@ -54,9 +59,14 @@ function setVisible(id, isVisible) {
 }
 
 function showConnection(state, isConnected) {
-  setText("connection", isConnected && state.shaky ? "Connection is shaky" : CONNECTION_WORDS[state.phase]);
-  element("connection").dataset.tone = isConnected ? (state.shaky ? "warn" : "good") : "calm";
+  setText("connection", connectionWords(state, isConnected));
+  element("connection").dataset.tone = isConnected ? (state.shaky || !state.hasCamera ? "warn" : "good") : "calm";
   setVisible("leave", ["connecting", "connected"].includes(state.phase));
+}
+
+function connectionWords({ phase, shaky, hasCamera }, isConnected) {
+  if (isConnected && shaky) return "Connection is shaky";
+  return isConnected && !hasCamera ? "Connected, no camera" : CONNECTION_WORDS[phase];
 }
 
 function showProblem(problem) {
@@ -112,21 +122,24 @@ function voiceStatus({ hasCamera, consent, voice }) {
 const signed = (value) => (value > 0 ? `+${value}` : `${value}`.replace("-", "−"));
 
 function showChat(state, isConnected) {
-  element("modes").disabled = !isConnected;
+  const isVoiceless = isConnected && !state.hasCamera;
+  element("modes").disabled = !isConnected || isVoiceless;
   for (const radio of document.getElementsByName("mode")) {
     radio.checked = radio.value === state.mode;
     if (radio.value === "convert") radio.disabled = !state.hasMicrophone || !state.consent;
   }
+  setVisible("mode-hint", !isVoiceless);
   setText("mode-hint", MODE_HINTS[state.mode]);
   setVisible("disclosure", isConnected && state.disclosure !== "");
   setText("disclosure", state.disclosure);
-  const obstacle = isConnected ? composerObstacle(state) : "Join the call first.";
+  const obstacle = composerObstacle(state, isConnected);
   element("say").disabled = obstacle !== "";
   element("stop").disabled = !isConnected || !state.sentences.some(({ progress }) => ["sent", "queued", "started"].includes(progress));
-  setText("composer-hint", obstacle || (state.voice?.ready ? "Enter says it, Shift + Enter starts a new line, Escape stops." : "It will be said as soon as your voice is ready."));
+  setText("composer-hint", obstacle || roomLeft(state) || composerHint(state));
   showFaceChoice(state.faces);
   showSteps(state, isConnected);
-  setVisible("steps", state.sentences.length === 0);
+  setVisible("no-camera", isVoiceless);
+  setVisible("steps", state.sentences.length === 0 && !isVoiceless);
   setVisible("log", state.sentences.length > 0);
   showSentences(state.sentences);
 }
@@ -137,10 +150,22 @@ function showSteps({ consent }, isConnected) {
   agreed.classList.toggle("done", isConnected && consent);
 }
 
-function composerObstacle({ mode, hasCamera, consent }) {
+function composerObstacle({ phase, mode, hasCamera, consent }, isConnected) {
+  if (!isConnected) return phase === "ended" ? "The call has ended. Join again to go on." : "Join the call first.";
   if (mode === "off") return "The voice is off. Choose “Type” to say something.";
   if (!hasCamera) return "Without a camera there is no face, and so no voice.";
   return consent ? "" : "Your voice comes first: agree below the picture.";
+}
+
+function roomLeft({ draftLength }) {
+  const limit = element("text").maxLength;
+  if (draftLength < NEARLY_FULL * limit) return "";
+  const room = draftLength < limit ? `${limit - draftLength} more fit.` : "The box is full. Say this first, then the rest.";
+  return `${draftLength} of ${limit} characters. ${room}`;
+}
+
+function composerHint({ voice }) {
+  return voice?.ready ? "Enter says it, Shift + Enter starts a new line, Escape stops." : "It will be said as soon as your voice is ready.";
 }
 
 /** What a face is called where there are several. */
@@ -160,9 +185,8 @@ function showFaceChoice(faces) {
 function showSentences(sentences) {
   const log = element("log");
   sentences.forEach((sentence, index) => {
-    const item = log.children[index] ?? log.appendChild(sentenceItem());
-    const [text, progress] = item.children;
-    if (text.textContent !== sentence.text) text.textContent = sentence.text;
+    const item = log.children[index] ?? log.appendChild(sentenceItem(sentence.text));
+    const progress = item.lastElementChild;
     const words = progressWords(sentence);
     if (progress.textContent !== words) {
       progress.textContent = words;
@@ -172,14 +196,36 @@ function showSentences(sentences) {
   });
 }
 
-function sentenceItem() {
+function sentenceItem(text) {
   const item = document.createElement("li");
-  item.append(document.createElement("p"), document.createElement("small"));
+  const words = document.createElement("p");
+  words.textContent = text;
+  item.append(words);
+  if (text.length > LONG || text.split("\n").length > LONG_LINES) item.append(lengthButton(words, text));
+  item.append(document.createElement("small"));
   return item;
 }
 
-function progressWords({ progress, firstAudioMs }) {
+/** A button that has `words` show the beginning of `text` or the whole; at first the beginning. */
+function lengthButton(words, text) {
+  const beginning = `${[...text.replace(/\s+/g, " ")].slice(0, SHORT).join("").trimEnd()} …`;
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "link" });
+  const showWhole = (isWhole) => {
+    words.textContent = isWhole ? text : beginning;
+    button.textContent = isWhole ? "Show less" : "Show all";
+    button.ariaExpanded = isWhole;
+  };
+  button.addEventListener("click", () => {
+    showWhole(button.ariaExpanded === "false");
+    button.scrollIntoView({ block: "nearest" });
+  });
+  showWhole(false);
+  return button;
+}
+
+function progressWords({ progress, firstAudioMs, reason }) {
   const words = PROGRESS_WORDS[progress] ?? progress;
+  if (progress === "failed" && reason) return `${words}: ${reason}`;
   return firstAudioMs === null ? words : `${words} · first sound after ${Math.round(firstAudioMs)} ms`;
 }
 

@@ -34,6 +34,49 @@ def join_and_agree(page: Page) -> None:
     page.click("#consent-grant")
 
 
+def assert_fits_phones(page: Page, screenshot: Screenshot, name: str) -> None:
+    """Nothing of the page as it is now sticks out sideways, from the narrowest phone on."""
+    before = page.viewport_size
+    assert before is not None
+    for width in (320, 360, 390):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    screenshot(page, f"{name}-phone")
+    page.set_viewport_size(before)
+
+
+def slow_down_line(page: Page, delay_ms: int) -> None:
+    """Lets what the page tells the bot arrive later, as from far away."""
+    page.evaluate(
+        """(delay) => {
+            const send = RTCDataChannel.prototype.send;
+            RTCDataChannel.prototype.send = function (text) { setTimeout(() => send.call(this, text), delay); };
+        }""",
+        delay_ms,
+    )
+
+
+def seen_after_click(page: Page, selector: str, expression: str, during_ms: int) -> list[object]:
+    """The different values of the JavaScript ``expression`` after a click, while the bot goes on reporting."""
+    seen = page.evaluate(
+        f"""async ([selector, duration]) => {{
+            const values = new Set();
+            const reports = () => rtcVoice.log.filter(({{ type }}) => type === "state").length;
+            const before = reports();
+            document.querySelector(selector).click();
+            const end = performance.now() + duration;
+            while (performance.now() < end) {{
+                values.add({expression});
+                await new Promise((resolve) => setTimeout(resolve, 10));
+            }}
+            return {{ values: [...values], reports: reports() - before }};
+        }}""",
+        [selector, during_ms],
+    )
+    assert seen["reports"] > 0, "nothing came from the bot, so nothing was tried"
+    return list(seen["values"])
+
+
 def test_a_typed_sentence_is_heard_in_the_voice_of_the_face(
     server_url: str, open_page: OpenPage, screenshot: Screenshot
 ) -> None:
@@ -53,6 +96,7 @@ def test_a_typed_sentence_is_heard_in_the_voice_of_the_face(
     assert page.evaluate("rtcVoice.pc.getSenders().every(({ track }) => !track.enabled)")  # black and silence go out
     assert page.is_disabled("#say")
     screenshot(page, "2-consent")
+    assert_fits_phones(page, screenshot, "2-consent")
 
     page.click("#consent-grant")
     until(page, "rtcVoice.state.faces.length === 1")
@@ -78,6 +122,7 @@ def test_a_typed_sentence_is_heard_in_the_voice_of_the_face(
     assert "first sound after" in text(page, "#log")
     until(page, "rtcVoice.state.figures.packetsReceived > 100 && rtcVoice.state.figures.packetsSent > 100")
     assert text(page, "#round-trip").endswith(" ms")
+    assert_fits_phones(page, screenshot, "4-said")
 
     page.click("#leave")
     until(page, "rtcVoice.state.phase === 'ended'")
@@ -102,6 +147,54 @@ def test_stop_ends_the_sentence_that_is_being_spoken(server_url: str, open_page:
     assert levels(stop_recording(page)).max() < SPEECH_LEVEL
 
 
+def test_a_long_text_leaves_the_log_usable(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
+    page = open_page(server_url)
+    page.set_viewport_size({"width": 1280, "height": 720})
+    join_and_agree(page)
+    whole = " ".join([SPOKEN] * 30)[:2000].strip()
+    page.fill("#text", whole[:1900])
+    assert "1900 of 2000 characters" in text(page, "#composer-hint")
+    page.fill("#text", whole.ljust(2000, "!"))
+    assert "The box is full" in text(page, "#composer-hint")
+    screenshot(page, "10-full-box")
+    page.fill("#text", "First.")
+    page.press("#text", "Enter")
+    page.fill("#text", whole)
+    page.press("#text", "Enter")
+    assert "2000" not in text(page, "#composer-hint")
+    screenshot(page, "11-long-text")
+    log, item = (page.locator(selector).bounding_box() for selector in ("#log", "#log li:last-child"))
+    assert log is not None and item is not None
+    assert item["height"] < log["height"] / 2
+    page.get_by_role("button", name="Show all").click()
+    assert text(page, "#log li:last-child p") == whole
+    page.get_by_role("button", name="Show less").click()
+    assert len(text(page, "#log li:last-child p")) < 200
+    page.click("#stop")
+
+
+def test_a_sentence_that_cannot_be_said_is_marked_alone(
+    server_url: str, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page(server_url)
+    join_and_agree(page)
+    page.evaluate(
+        """() => {
+            window.failed = new Set();
+            const isFailed = ({ progress }) => progress === "failed";
+            setInterval(() => rtcVoice.state.sentences.filter(isFailed).forEach(({ id }) => failed.add(id)), 5);
+        }"""
+    )
+    for sentence in ("Good morning.", "😀😀", "Good night."):
+        page.fill("#text", sentence)
+        page.press("#text", "Enter")
+    until(page, "rtcVoice.state.sentences[2].progress === 'started'")
+    assert page.evaluate("[...failed]") == [page.evaluate("rtcVoice.state.sentences[1].id")]
+    assert text(page, "#log li:nth-child(2) small").startswith("not said: ")
+    assert page.is_hidden("#problem")
+    screenshot(page, "12-not-said")
+
+
 def test_what_is_said_live_comes_back(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
     page = open_page(server_url + "?raw=1")
     join_and_agree(page)
@@ -112,7 +205,7 @@ def test_what_is_said_live_comes_back(server_url: str, open_page: OpenPage, scre
     page.get_by_text("Speak", exact=True).click()
     until(page, "rtcVoice.state.mode === 'convert'")
     start_recording(page)
-    page.wait_for_timeout(8000)
+    page.wait_for_timeout(6000)
     screenshot(page, "6-live")
     heard = stop_recording(page)
     assert (levels(heard) > SPEECH_LEVEL).sum() * 0.04 > 1.5  # s of speech, even on a machine that is too busy
@@ -132,10 +225,54 @@ def test_withdrawn_consent_ends_the_voice_and_the_picture(server_url: str, open_
     page = open_page(server_url)
     join_and_agree(page)
     until(page, "rtcVoice.state.voice?.ready")
-    page.click("#consent-withdraw")
+    slow_down_line(page, 400)
+    is_sent = "rtcVoice.pc.getSenders().some(({ track }) => track.enabled)"
+    assert seen_after_click(page, "#consent-withdraw", is_sent, during_ms=350) == [False]
     until(page, "rtcVoice.state.faces.length === 0 && !rtcVoice.state.voice?.ready")
-    assert page.evaluate("rtcVoice.pc.getSenders().every(({ track }) => !track.enabled)")
+    assert page.evaluate(f"!{is_sent}")
     assert page.is_disabled("#say")
+
+
+def test_a_chosen_mode_stays_until_the_bot_refuses_it(
+    server_url: str, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page(server_url)
+    join_and_agree(page)
+    until(page, "rtcVoice.state.faces.length === 1")
+    slow_down_line(page, 400)
+    chosen = "document.querySelector('[name=mode]:checked').value"
+    assert seen_after_click(page, "[name=mode][value=off]", chosen, during_ms=350) == ["off"]
+    until(page, "rtcVoice.log.findLast(({ type, direction }) => type === 'state' && direction === 'in').mode === 'off'")
+    assert page.evaluate(chosen) == "off"
+
+    page.click("#consent-withdraw")
+    page.evaluate("document.querySelector('[name=mode][value=convert]').disabled = false")
+    page.evaluate("document.querySelector('[name=mode][value=convert]').click()")
+    assert page.evaluate(chosen) == "convert"
+    until(page, "rtcVoice.state.problem !== null")
+    assert text(page, "#problem-title") == "No face may be used yet"  # the bot's words, with a capital
+    assert page.evaluate(chosen) == "off"
+    screenshot(page, "13-refused")
+
+
+def test_only_faces_that_last_or_are_seen_well_are_shown(server_url: str, open_page: OpenPage) -> None:
+    reports = [  # ms, then id, left edge and quality of each face
+        (0, [(1, 0.40, 0.9), (2, 0.1, 0.1)]),
+        (100, [(1, 0.41, 0.9), (2, 0.1, 0.1), (3, 0.7, 0.1)]),  # 2 is reported on, but not seen again
+        (400, [(1, 0.42, 0.1), (2, 0.1, 0.1), (3, 0.71, 0.1)]),  # 1 turns away, but has been shown
+        (600, [(1, 0.43, 0.1), (2, 0.1, 0.1), (3, 0.72, 0.1)]),  # 3 has lasted half a second
+        (1600, [(1, 0.44, 0.1)]),
+    ]
+    shown = open_page(server_url).evaluate(
+        """async (reports) => {
+            const { SteadyFaces } = await import("./faces.js");
+            const steady = new SteadyFaces();
+            const face = ([id, left, quality]) => ({ id, quality, own: false, box: [left, 0.2, left + 0.1, 0.4] });
+            return reports.map(([now, faces]) => steady.settle(faces.map(face), now).map(({ id }) => id));
+        }""",
+        reports,
+    )
+    assert shown == [[1], [1], [1], [1, 3], [1]]
 
 
 def test_blocked_devices_are_told_with_the_remedy(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
@@ -145,7 +282,11 @@ def test_blocked_devices_are_told_with_the_remedy(server_url: str, open_page: Op
     assert text(page, "#problem-title") == "The camera and the microphone are blocked"
     assert "Allow them" in text(page, "#problem-remedy")
     assert text(page, "#voice-status") == "No camera, so no voice"
+    assert text(page, "#connection") == "Connected, no camera"
+    assert page.is_hidden("#steps")
+    assert "nothing you type or say is spoken" in text(page, "#no-camera")
     screenshot(page, "8-blocked")
+    assert_fits_phones(page, screenshot, "8-blocked")
 
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])
@@ -154,10 +295,16 @@ def test_a_stopped_server_is_told_in_plain_words(end: str, open_page: OpenPage, 
         page = open_page(url)
         join_and_agree(page)
         until(page, "rtcVoice.state.faces.length === 1")
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.click("#text")
+        page.mouse.wheel(0, 2000)
+        until(page, "scrollY > 50")
         getattr(server, end)()
         until(page, "rtcVoice.state.phase === 'ended'", limit_s=15)
     assert text(page, "#problem-title") == "The server does not answer"
-    assert "rtc-voice serve" in text(page, "#problem-remedy")
+    assert all(command in text(page, "#problem-remedy") for command in ("rtc-voice serve", "rtc-voice demo"))
+    box = page.locator("#problem").bounding_box()
+    assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 720  # seen where the person is
     page.click("#problem-action")
     until(page, "rtcVoice.state.phase === 'ended' && rtcVoice.state.problem !== null")
     screenshot(page, f"9-server-{end}")
