@@ -6,7 +6,10 @@ voice), ``rtc`` (the call), ``bot`` (one call wired together), ``cli`` (the comm
 """
 
 import logging
+import os
 
 __version__ = "0.1.0"
 
+# onnxruntime 1.32 reports its use to its maker unless this is set before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -169,7 +169,7 @@ class Call:
             case protocol.Consent(granted):
                 self._consent(granted)
             case protocol.Say():
-                self._say(message)
+                self._say_or_tell(message)
             case protocol.Cancel(id):
                 self._cancel(id)
             case protocol.SetMode(mode):
@@ -283,6 +283,12 @@ class Call:
 
     # Speech
 
+    def _say_or_tell(self, message: protocol.Say) -> None:
+        try:
+            self._say(message)
+        except RtcVoiceError as error:
+            self._send(protocol.ErrorMessage.of(error, message.id))
+
     def _say(self, message: protocol.Say) -> None:
         if self._face_stream is None:
             raise ConsentError("no face may be used yet", "send consent first")
@@ -308,7 +314,7 @@ class Call:
                 await self._loop.run_in_executor(self._parts.text_pool, self._speak, text)
             except RtcVoiceError as error:
                 self._texts.pop(text.message.id, None)
-                self._send(protocol.ErrorMessage.of(error))
+                self._send(protocol.ErrorMessage.of(error, text.message.id))
 
     def _speak(self, text: _Text) -> None:
         """Runs in the text thread."""

@@ -37,6 +37,8 @@ def main() -> None:
     """Run the command line; a mistake of the user gives one line and exit code 2, a missing part 3."""
     try:
         app(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except RtcVoiceError as error:
         _err.print(f"[bold red]error:[/] {error.message}", soft_wrap=True)
         if error.hint:
@@ -68,7 +70,11 @@ def demo(
     """Call yourself: a built-in face gets a voice. Then open the page."""
     from rtc_voice.selfcall import PORTRAIT
 
-    _run(_demo(host, port, photo or PORTRAIT, once=once, out=out))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made: {error.strerror}", "choose another folder with --out") from error
+    _run(lambda: _demo(host, port, photo or PORTRAIT, once=once, out=out))
 
 
 @app.command()
@@ -95,7 +101,7 @@ def serve(
         finally:
             status.stop()
 
-    _run(run())
+    _run(run)
 
 
 @app.command()
@@ -111,8 +117,10 @@ def say(
     from rtc_voice import offline
     from rtc_voice.config import AUDIO
     from rtc_voice.faces.picture import read_picture
-    from rtc_voice.speech.audio_file import write_wav
+    from rtc_voice.speech.audio_file import check_place, write_wav
 
+    if not play:
+        check_place(out)
     _prepare()
     with _err.status("looking at the photo …"):
         voice = offline.voice_of(read_picture(photo))
@@ -194,19 +202,9 @@ def _prepare() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     _prepare()
-    try:
-        asyncio.run(work)
-    except* RtcVoiceError as group:
-        raise next(_leaves(group)) from None
-    except* KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _leaves(group: BaseExceptionGroup[RtcVoiceError]) -> Any:
-    for error in group.exceptions:
-        yield from _leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+    asyncio.run(work())
 
 
 @asynccontextmanager
@@ -225,12 +223,8 @@ async def _serving(config: Any, host: str, port: int) -> AsyncIterator[tuple[str
             max_calls=config.max_calls,
             web_dir=_web_folder(),
         )
-        try:
-            async with http.serve(application, host, port) as real_port:
-                yield f"http://{host}:{real_port}", bot
-        except OSError as error:
-            remedy = "choose another --port, or 0 for any that is free"
-            raise InputError(f"cannot listen on {host}:{port}: {error.strerror}", remedy) from error
+        async with http.serve(application, host, port) as real_port:
+            yield f"http://{host}:{real_port}", bot
 
 
 def _web_folder() -> Path | None:
@@ -257,7 +251,10 @@ async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> 
             for name, figure in report.table(call):
                 table.add_row(name, f"[bold]{figure}[/]")
             _out.print(table)
-            _out.print(f"\nlisten: {out / 'call.wav'}   look: {out / 'report.png'}   figures: {out / 'report.json'}")
+            if call.late_chunks:
+                _out.print("This machine was busy: late chunks are holes in the speech. Close other programs.")
+            for what, name in (("listen", "call.wav"), ("look", "report.png"), ("figures", "report.json")):
+                _out.print(f"{what}: {out / name}", soft_wrap=True)
             if not once:
                 _out.print(f"\nNow yours: open [bold]{url}[/] in a browser. Ctrl-C ends it.")
                 await _stop_signals().wait()

@@ -140,11 +140,13 @@ def _camera() -> Check:
 
 
 def _chromium() -> Check:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    has_playwright = importlib.util.find_spec("playwright") is not None
-    if browser and has_playwright:
-        return Check("Chromium", "ok", f"{browser}, for the page's tests")
-    return Check("Chromium", "optional", "not here; only the page's tests need it", "apt-get install chromium")
+    browser = shutil.which("chromium")
+    if browser is None:
+        return Check("Chromium", "optional", "not here; only the page's tests need it", "apt-get install chromium")
+    if importlib.util.find_spec("playwright") is None:
+        remedy = "pip install 'rtc-voice[dev]' (only the page's tests need it)"
+        return Check("Chromium", "optional", f"{browser}, but no playwright", remedy)
+    return Check("Chromium", "ok", f"{browser}, for the page's tests")
 
 
 def _addresses() -> Check:

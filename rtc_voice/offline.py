@@ -17,7 +17,7 @@ from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
 
-_WORST_QUALITY = 0.01  # a photo is all there is: only a hopeless face is refused
+_WORST_QUALITY = 0.15  # a photo is all there is, but from a face of 15 px even the apparent sex is a guess
 
 
 def voice_of(picture: Picture) -> Voice:

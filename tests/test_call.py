@@ -65,7 +65,9 @@ async def get_voice(caller: Caller, *, frozen: bool = True) -> dict[str, object]
 
 async def answer_to(caller: Caller, message: Inbound) -> str:
     caller.send(message)
-    return str((await caller.message("error"))["code"])
+    error = await caller.message("error")
+    assert error.get("id") == (message.id if isinstance(message, Say) else None)
+    return str(error["code"])
 
 
 async def events(caller: Caller, id: str, last: str) -> list[str]:

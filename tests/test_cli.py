@@ -63,6 +63,38 @@ def test_say_to_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> No
     check_error(run("say", "Hello.", "--photo", str(PORTRAIT), "-o", str(tmp_path / "file" / "out.wav")))
 
 
+@pytest.mark.parametrize("name", ["out.mp3", "out", "folder.wav"])
+def test_say_to_what_cannot_be_a_wav_file_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.wav").mkdir()
+    check_error(run("say", "Hello.", "--photo", str(PORTRAIT), "-o", str(tmp_path / name)))
+
+
+@pytest.mark.parametrize("words", [("--host", "999.1.1.1"), ("--host", "203.0.113.9"), ("--cache", "/")])
+def test_serve_where_it_cannot_is_an_error(words: tuple[str, str]) -> None:
+    check_error(run("serve", "--port", "0", *words))
+
+
+def test_demo_into_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    check_error(run("demo", "--once", "--out", str(tmp_path / "file")))
+
+
+def test_demo_with_a_picture_of_nobody_is_an_error_before_any_call(tmp_path: Path) -> None:
+    check_error(run("demo", "--once", "--photo", str(PORTRAIT.with_name("coffee.jpg")), "--out", str(tmp_path)))
+
+
+def test_ctrl_c_while_loading_ends_quietly() -> None:
+    command = [sys.executable, "-m", "rtc_voice", "demo", "--once"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.read(1)  # the progress line: it is loading
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in said
+    assert "Warning" not in said
+
+
 def test_a_benchmark_that_is_not_there_is_an_error() -> None:
     check_error(run("bench", "beauty"))
 

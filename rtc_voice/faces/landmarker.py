@@ -1,5 +1,6 @@
 """MediaPipe's face landmarker behind two plain functions: pictures in, landmarks in pixels out."""
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from rtc_voice.errors import MissingPartError
 from rtc_voice.faces.chatter import hidden_chatter
+from rtc_voice.faces.no_network import forbid_sockets
 from rtc_voice.faces.types import Picture
 from rtc_voice.faces.views import Box, cut
 
@@ -29,7 +31,14 @@ class Landmarker:
 
     def __init__(self, max_faces: int) -> None:
         self._max_faces = max_faces
-        self._landmarker = _create(max_faces)
+        self._is_closed = False
+        # All of mediapipe runs on this thread and on those that it starts.
+        self._thread = ThreadPoolExecutor(1, "landmarks", initializer=forbid_sockets)
+        try:
+            self._landmarker = self._thread.submit(_create, max_faces).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
 
     def find(self, picture: Picture, view: Box) -> list[NDArray[np.float32]]:
         """Landmarks of each face in a part of the picture, in px of the whole, ``[478, 2]``."""
@@ -37,7 +46,7 @@ class Landmarker:
         height, width = part.shape[:2]
         return [
             np.array([(left + point.x * width, top + point.y * height) for point in face], np.float32)
-            for face in self._detect(part)
+            for face in self._thread.submit(self._detect, part).result()
         ]
 
     def _detect(self, picture: Picture) -> "list[list[NormalizedLandmark]]":
@@ -48,12 +57,18 @@ class Landmarker:
             return self._landmarker.detect(image).face_landmarks  # type: ignore[no-any-return]
         except (RuntimeError, ValueError):
             # After one failure MediaPipe's graph fails for ever.
-            self.close()
+            self._free()
             self._landmarker = _create(self._max_faces)
             raise
 
     def close(self) -> None:
-        """Free the graph and its threads."""
+        """Free the graph and its threads. Calling it again does nothing more."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._thread.submit(self._free).result()
+            self._thread.shutdown()
+
+    def _free(self) -> None:
         try:
             self._landmarker.close()
         except RuntimeError:

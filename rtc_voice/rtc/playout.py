@@ -16,6 +16,7 @@ FIRST_WINDOW = 25  # pulls: half a second of 20 ms frames
 LAST_WINDOW = 250
 FIRST_RESERVE_S = 0.003  # what a chunk may wait before it is played: room for uneven arrival
 LAST_RESERVE_S = 0.02
+REFILL_CHUNKS = 8  # to have before typed speech goes on after it ran dry
 JOIN_S = 0.005  # cross-fade where standing latency is cut out
 
 
@@ -25,7 +26,8 @@ class ChunkQueue:
     While ``expecting`` is true somebody is speaking, and an empty pull is a late chunk; otherwise it is plain silence.
     ``on_mark(mark, time_s)`` is called in the pulling thread with the time at which the mark's sample is played.
     While ``live`` is true, what chunks wait without need is cut out: speech as it happens, which nobody wants to hear
-    later than need be. Typed text, which may be made ahead, leaves it false.
+    later than need be. Typed text, which may be made ahead, leaves it false: when it runs dry, it pauses until a
+    reserve is there, since one pause is easier to listen to than many holes.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class ChunkQueue:
         self._chunks: deque[tuple[Samples, str | None, float]] = deque()  # with the time of the push
         self._waiting = 0  # chunks with samples; bare marks take no room
         self._samples = 0
+        self._is_refilling = False
         self._pulled_push_s = 0.0  # when the last sample pulled had been pushed
         self._standing = StandingLatency()
         self._lock = threading.Lock()
@@ -77,8 +80,11 @@ class ChunkQueue:
         """Up to ``n_samples`` for playing at ``time_s``, ``[<= n_samples]``; None when nothing is waiting."""
         passed: list[tuple[str, float]] = []
         with self._lock:
+            if self._must_wait():
+                return None
             samples = self._take(n_samples, time_s, passed)
             late = self.expecting and samples.size < n_samples
+            self._is_refilling = late and not self.live
             excess_s = self._standing.excess_s(time_s - self._pulled_push_s, late) if self.live else 0.0
             # Whole frames are cut; an earlier pull does for the rest, since chunks come whole.
             excess = min(int(excess_s * self.sample_rate) // n_samples * n_samples, self._samples)
@@ -89,6 +95,11 @@ class ChunkQueue:
             if self.on_mark is not None:
                 self.on_mark(mark, moment)
         return samples if samples.size else None
+
+    def _must_wait(self) -> bool:
+        """Whether typed speech ran dry and its reserve is not there yet."""
+        reserve = min(REFILL_CHUNKS, self.max_chunks)
+        return self._is_refilling and self.expecting and not self.live and self._waiting < reserve
 
     def _take(self, n_samples: int, time_s: float, passed: list[tuple[str, float]]) -> Samples:
         parts: list[Samples] = [np.zeros(0, np.float32)]
@@ -123,6 +134,7 @@ class ChunkQueue:
         with self._lock:
             self._chunks.clear()
             self._waiting = self._samples = 0
+            self._is_refilling = False
             self._standing = StandingLatency()
 
 

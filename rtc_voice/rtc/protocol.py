@@ -119,11 +119,12 @@ class ErrorMessage:
     code: str
     message: str
     hint: str = ""
+    id: str | None = None  # of the text that could not be said
 
     @classmethod
-    def of(cls, error: RtcVoiceError) -> "ErrorMessage":
+    def of(cls, error: RtcVoiceError, id: str | None = None) -> "ErrorMessage":
         """The message that tells a peer of ``error``."""
-        return cls(error.code, error.message, error.hint)
+        return cls(error.code, error.message, error.hint, id)
 
 
 Outbound = State | SpeechEvent | Disclosure | MetricsMessage | ErrorMessage

@@ -1,5 +1,6 @@
 """Text to source speech, sentence by sentence."""
 
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,6 +29,9 @@ class TextToSpeech:
         Raises:
             TextError: nothing in ``text`` can be spoken.
         """
+        foreign = [letter for letter in text if letter.isalpha() and "LATIN" not in unicodedata.name(letter, "")]
+        if foreign:
+            raise TextError(f"{text[:40]!r} is not English", "only English can be typed; speak live in any language")
         phonemes = [p for p in self._voice.phonemize(text) if any(letter.isalpha() for letter in p)]
         if not phonemes:
             raise TextError(f"nothing to say in {text[:40]!r}", "write English words or numbers")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples, StandingLatency
+from rtc_voice.rtc.playout import REFILL_CHUNKS, ChunkQueue, Declick, Samples, StandingLatency
 from tests.rtc.conftest import JumpClock
 
 
@@ -210,3 +210,27 @@ def test_speech_after_a_silence_keeps_its_onset() -> None:
     declick = Declick(72)
     declick.fill(None, 480)
     np.testing.assert_array_equal(declick.fill(np.ones(480, np.float32), 480), 1)
+
+
+def test_typed_speech_that_ran_dry_goes_on_when_it_has_a_reserve() -> None:
+    queue = ChunkQueue(24_000, 10)
+    chunk = np.ones(480, np.float32)
+    queue.expecting = True
+    queue.push(chunk)
+    assert queue.pull(480) is not None
+    assert queue.pull(480) is None
+    for _ in range(REFILL_CHUNKS - 1):
+        queue.push(chunk)
+        assert queue.pull(480) is None
+    queue.push(chunk)
+    assert all(queue.pull(480) is not None for _ in range(REFILL_CHUNKS))
+
+
+@pytest.mark.parametrize("name", ["expecting", "live"])
+def test_the_end_of_a_text_and_live_speech_do_not_wait_for_a_reserve(name: str) -> None:
+    queue = ChunkQueue(24_000, 10)
+    queue.expecting = True
+    assert queue.pull(480) is None
+    setattr(queue, name, name == "live")
+    queue.push(np.ones(480, np.float32))
+    assert queue.pull(480) is not None

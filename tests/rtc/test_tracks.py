@@ -83,7 +83,7 @@ async def test_an_empty_queue_is_late_only_while_speech_is_expected() -> None:
     bench = Bench()
     assert not sound(await bench.track.recv()).any()
     assert bench.metrics.counters["late_chunks"] == 0
-    bench.queue.expecting = True
+    bench.queue.expecting = bench.queue.live = True
     assert not sound(await bench.track.recv()).any()
     bench.queue.push(np.full(100, 0.5, np.float32))
     await bench.track.recv()

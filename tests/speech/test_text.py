@@ -27,7 +27,7 @@ def test_the_same_text_sounds_the_same(voice: TextToSpeech) -> None:
     np.testing.assert_array_equal(once, again)
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n", "…", "!!!", "🎉"])
+@pytest.mark.parametrize("text", ["", "   ", "\n", "…", "!!!", "🎉", "Привет мир", "こんにちは", "Hello Привет"])
 def test_nothing_to_say_is_an_error_with_a_remedy(voice: TextToSpeech, text: str) -> None:
     with pytest.raises(TextError) as caught:
         list(voice.sentences(text))

@@ -6,7 +6,11 @@ small-webrtc client (which says ``pc_id``, under ``/api/offer``) expect. ``PATCH
 call it: there are no cross-origin headers, and a foreign ``Origin`` is refused.
 """
 
+import errno
+import ipaddress
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
-from rtc_voice.errors import CapacityError, ProtocolError, RtcVoiceError
+from rtc_voice.errors import CapacityError, InputError, ProtocolError, RtcVoiceError
 
 logger = logging.getLogger(__name__)
 
@@ -154,10 +158,21 @@ async def serve(app: web.Application, host: str = "127.0.0.1", port: int = 0) ->
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _listen(runner, host, port)
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except socket.gaierror as error:
+        raise InputError(f"there is no host {host!r}", "name an address of this machine, like 127.0.0.1") from error
+    except OSError as error:
+        busy = error.errno == errno.EADDRINUSE
+        remedy = "choose another port, or 0 for any that is free" if busy else "name an address of this machine"
+        raise InputError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}", remedy) from error
 
 
 def post_offer(url: str) -> Callable[[str, str], Awaitable[Mapping[str, str]]]:
@@ -214,10 +229,23 @@ async def _finish(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what a page of another server sends: it could open calls and read answers in its visitor's name."""
+    local = request.transport.get_extra_info("sockname")[0] if request.transport else ""
+    if _is_loopback(local) and not _is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        # A foreign name that leads to this machine's loopback (DNS rebinding) would count as its own origin.
+        raise web.HTTPForbidden(text=f"this server is local, and {request.host[:80]!r} is not its name")
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
         raise web.HTTPForbidden(text=f"a page of {origin[:80]} may not call this server")
     return await handler(request)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def _options(request: web.Request) -> web.Response:

@@ -231,6 +231,15 @@ async def test_pages_of_other_servers_may_not_call(client: aiohttp.ClientSession
         assert reply.status == 200
 
 
+async def test_a_foreign_name_for_this_machine_is_refused(client: aiohttp.ClientSession, exchange: Exchange) -> None:
+    foreign = {"Host": "evil.example:8080", "Origin": "http://evil.example:8080"}
+    async with client.post("/offer", json=OFFER, headers=foreign) as reply:
+        assert (reply.status, await error_code(reply)) == (403, "forbidden")
+    assert exchange.opened == 0
+    async with client.get("/health", headers={"Host": "localhost:1"}) as reply:
+        assert reply.status == 200
+
+
 async def test_a_caller_calls_over_http() -> None:
     line = Line()
 
