@@ -208,7 +208,7 @@ function sentenceItem(text) {
 
 /** A button that has `words` show the beginning of `text` or the whole; at first the beginning. */
 function lengthButton(words, text) {
-  const beginning = `${[...text.replace(/\s+/g, " ")].slice(0, SHORT).join("").trimEnd()} …`;
+  const beginning = `${[...text.replace(/\s+/g, " ")].slice(0, SHORT).join("").replace(/ [^ ]*$/, "")} …`;
   const button = Object.assign(document.createElement("button"), { type: "button", className: "link" });
   const showWhole = (isWhole) => {
     words.textContent = isWhole ? text : beginning;
