@@ -58,10 +58,8 @@ class VoiceChain(nn.Module):
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
         features = self.map.step(self.analysis.step(chunk, state["analysis"]), state["map"])
-        pulses, noise = self.excitation.step(features.f0, state["excitation"])
-        speech = self.filter.step(pulses, noise, features, state["filter"])
-        signals = torch.stack([speech, pulses * 0.1], dim=1)
-        return speech + self.wavenet.step(signals, conditioning(features), state["wavenet"])
+        signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
+        return signals[:, 0] + self.wavenet.step(signals, conditioning(features), state["wavenet"])
 
     def forward(self, samples: Tensor) -> Tensor:
         """A whole signal ``[B, T]`` in an average voice."""
@@ -72,6 +70,15 @@ def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """The chain that is shipped: untrained as yet, so the WaveNet's correction is zero."""
     torch.manual_seed(0)
     return VoiceChain(config).eval()
+
+
+def source_and_filter(
+    excitation: Excitation, shape: MinimumPhaseFilter, features: Features, excitation_state: State, filter_state: State
+) -> Tensor:
+    """The speech of source and filter, and its pulses at about the same level, ``[B, 2, T]``."""
+    pulses, noise = excitation.step(features.f0, excitation_state)
+    speech = shape.step(pulses, noise, features, filter_state)
+    return torch.stack([speech, pulses * 0.1], dim=1)
 
 
 def conditioning(features: Features) -> Tensor:

@@ -1,0 +1,175 @@
+"""Train the WaveNet to turn what source and filter make of a recording's features back into the recording."""
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from rtc_voice.config import AUDIO
+from rtc_voice.speech.analysis import Features
+from rtc_voice.synthesis.chain import conditioning, source_and_filter
+from rtc_voice.synthesis.excitation import Excitation
+from rtc_voice.synthesis.filter import MinimumPhaseFilter
+from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
+from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
+from rtc_voice.training.losses import SpectralDistance, energy_distance
+from rtc_voice.training.voice_data import VoiceSet, to_features
+
+
+@dataclass(frozen=True, slots=True)
+class WaveNetTraining:
+    """How long and on what."""
+
+    steps: int = 3000
+    batch: int = 6  # segments; each is heard with two draws of noise
+    rows: int = 100  # of a segment, 1 s
+    warm_up_rows: int = 16  # before it, not judged
+    rate: float = 1e-3
+    is_bfloat16: bool = True
+    log_every: int = 25
+    save_every: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Segments of recordings."""
+
+    features: Features
+    target: Tensor  # ``[B, T]``
+    embedding: Tensor  # ``[B, 256]``
+    band_hz: Tensor  # ``[B]``
+
+
+class Synthesis(nn.Module):
+    """The chain from features on, as it is trained: two draws of noise for each segment."""
+
+    def __init__(self, config: WaveNetConfig) -> None:
+        super().__init__()
+        self.excitation = Excitation(AUDIO.sample_rate, AUDIO.hop)
+        self.filter = MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
+        self.wavenet = WaveNet(config, AUDIO.hop)
+
+    def forward(self, features: Features, embedding: Tensor, draw: torch.Generator) -> Tensor:
+        """Speech ``[B, T]`` from random noise and a random phase."""
+        batch = features.f0.shape[0]
+        with torch.no_grad():
+            state = self.excitation.init_state(batch)
+            state["seed"].copy_(torch.randint(1 << 31, (batch, 1), generator=draw))
+            state["phase"].copy_(torch.rand(batch, 1, generator=draw))
+            made = source_and_filter(self.excitation, self.filter, features, state, self.filter.init_state(batch))
+        state = self.wavenet.init_state(batch)
+        state["bias"] = self.wavenet.voice_bias(embedding)
+        correction = self.wavenet.step(made, conditioning(features), state)
+        return made[:, 0] + correction.float()
+
+
+def draw_batch(voices: VoiceSet, chosen: list[int], training: WaveNetTraining, rng: np.random.Generator) -> Batch:
+    """Random segments of the recordings ``chosen``, at random levels."""
+    rows = training.rows + training.warm_up_rows
+    long_enough = [i for i in chosen if voices.entries[i].rows > rows]
+    picked = rng.choice(long_enough, training.batch)
+    starts = [int(rng.integers(voices.entries[i].rows - rows)) for i in picked]
+    gain_db = torch.from_numpy(rng.uniform(-12, 4, (training.batch, 1)).astype(np.float32))
+    features = to_features(_stack([voices.features(i, s, rows) for i, s in zip(picked, starts, strict=True)]))
+    louder = features.envelope + (gain_db * (np.log(10) / 20)).unsqueeze(-1)
+    return Batch(
+        Features(louder, features.f0, features.aperiodicity),
+        _stack([voices.target(i, s, rows) for i, s in zip(picked, starts, strict=True)]) * 10 ** (gain_db / 20),
+        _stack([_blurred(voices.embeddings[i], rng) for i in picked]),
+        torch.tensor([voices.entries[i].band_hz for i in picked]),
+    )
+
+
+def train_wavenet(
+    voices: VoiceSet, config: WaveNetConfig, training: WaveNetTraining, folder: Path, report: Callable[[str], None]
+) -> WaveNet:
+    """Train, or go on training, in ``folder``; the averaged network.
+
+    ``folder`` gets ``checkpoint.pt``, ``log.csv`` and ``wavenet.safetensors``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    synthesis, distance = Synthesis(config), SpectralDistance(AUDIO.sample_rate)
+    average = Average(synthesis.wavenet)
+    optimizer = torch.optim.AdamW(_groups(synthesis.wavenet, training.rate), betas=(0.8, 0.95), weight_decay=1e-3)
+    parts = {"wavenet": synthesis.wavenet, "average": average.network, "optimizer": optimizer}
+    first = load_checkpoint(folder / "checkpoint.pt", parts)
+    average.steps = first
+    rng, draw = np.random.default_rng(first), torch.Generator().manual_seed(first)
+    chosen, started, sums = voices.choose(is_test=False), time.perf_counter(), np.zeros(2)
+    for step in range(first + 1, training.steps + 1):
+        _set_rate(optimizer, step, training)
+        batch = draw_batch(voices, chosen, training, rng)
+        sums += _train_step(synthesis, distance, optimizer, batch, training, draw)
+        average.follow(synthesis.wavenet)
+        if step % training.log_every == 0:
+            speed = (step - first) / (time.perf_counter() - started)
+            _log(folder / "log.csv", step, sums / training.log_every, speed, report)
+            sums[:] = 0
+        if step % training.save_every == 0 or step == training.steps:
+            save_checkpoint(folder / "checkpoint.pt", parts, step)
+            save_file(average.network.state_dict(), folder / "wavenet.safetensors")
+    return average.network
+
+
+def _train_step(
+    synthesis: Synthesis,
+    distance: SpectralDistance,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    training: WaveNetTraining,
+    draw: torch.Generator,
+) -> NDArray[np.float64]:
+    twice = Features(*(torch.cat([t, t]) for t in (batch.features.envelope, batch.features.f0, batch.features.aperiodicity)))
+    with torch.autocast("cpu", torch.bfloat16, enabled=training.is_bfloat16):
+        made = synthesis(twice, torch.cat([batch.embedding, batch.embedding]), draw)
+    made = made[:, training.warm_up_rows * AUDIO.hop :]
+    target = batch.target[:, training.warm_up_rows * AUDIO.hop :]
+    one, other = made.chunk(2)
+    loss, to_target = energy_distance(distance, (one, other), target, batch.band_hz)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(synthesis.wavenet.parameters(), 1.0)
+    optimizer.step()
+    return np.array([loss.item(), to_target.item()])
+
+
+def _groups(wavenet: WaveNet, rate: float) -> list[dict[str, object]]:
+    """The last layer moves the sound directly and gets a tenth of the rate."""
+    last = list(wavenet.out.parameters())
+    others = [p for p in wavenet.parameters() if all(p is not q for q in last)]
+    return [{"params": others, "peak": rate}, {"params": last, "peak": 0.1 * rate}]
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:
+    """Rise for 100 steps, then half a cosine down to a twentieth."""
+    share = min(1.0, step / 100) * (0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * step / training.steps)))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * share
+
+
+def _blurred(embedding: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The embedding with some noise: those predicted from faces are never exact."""
+    noisy = embedding + rng.normal(0, 0.3 / 16, embedding.shape).astype(np.float32)
+    return noisy / np.float32(np.linalg.norm(noisy))
+
+
+def _stack(arrays: list[NDArray[np.float32]]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
+
+
+def _log(path: Path, step: int, means: NDArray[np.float64], speed: float, report: Callable[[str], None]) -> None:
+    is_new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["step", "energy_distance", "distance_to_recording", "steps_per_s"])
+        writer.writerow([step, *(f"{mean:.4f}" for mean in means), f"{speed:.2f}"])
+    report(f"step {step}: energy distance {means[0]:.4f}, to the recording {means[1]:.4f}, {speed:.2f} steps/s")
