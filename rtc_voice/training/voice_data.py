@@ -15,9 +15,11 @@ from rtc_voice.errors import InputError
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
 from rtc_voice.speech.envelope import BANDS
 from rtc_voice.training.speech_sets import Utterance, load_audio
+from rtc_voice.training.voice_labels import formant_scale, voiced_f0
 from rtc_voice.voices.speaker_encoder import EMBEDDING_SIZE, SpeakerEncoder
 
 ROW = BANDS + 7  # envelope, six shares of noise, F0
+AVERAGE_SPACING_HZ = 1075.0  # of formants, halfway between LibriSpeech's women (1146) and men (1000)
 LEVEL = 0.06  # root mean square of the loud parts after levelling
 FULL_BAND_HZ, WIDE_BAND_HZ = 12_000, 7_500  # the 16 kHz recordings fade out above 7.5 kHz
 _TEST_SPEAKERS = 12  # one speaker in so many is kept out of training
@@ -33,6 +35,7 @@ class Entry:
     source: str
     band_hz: int  # nothing of the recording above it is to be trusted
     male: float
+    tract: float  # vocal-tract length relative to the average, from the recording's formants
     text: str
 
     @property
@@ -112,9 +115,11 @@ def _write_part(part: Path, sound: NDArray[np.float32], analysis: SpeechAnalysis
     rows = to_rows(analysis(torch.from_numpy(sound).unsqueeze(0)))[0].numpy().astype(np.float16)
     delayed = np.roll(sound, analysis.lookahead)
     embedding = encoder.embed(sound, AUDIO.sample_rate)
+    _, times = voiced_f0(sound, AUDIO.sample_rate)
+    tract = AVERAGE_SPACING_HZ / formant_scale(sound, AUDIO.sample_rate, times)
     unfinished = part.with_suffix(".part")
     with unfinished.open("wb") as file:
-        np.savez(file, sound=(delayed * 32767).astype(np.int16), rows=rows, embedding=embedding)
+        np.savez(file, sound=(delayed * 32767).astype(np.int16), rows=rows, embedding=embedding, tract=tract)
     unfinished.rename(part)
 
 
@@ -134,10 +139,10 @@ def _join_parts(utterances: Sequence[Utterance], folder: Path) -> None:
             columns["sound"].append(part["sound"])
             columns["rows"].append(part["rows"])
             columns["embeddings"].append(part["embedding"].reshape(1, EMBEDDING_SIZE))
-            count = len(part["rows"])
+            count, tract = len(part["rows"]), float(part["tract"])
         band_hz = FULL_BAND_HZ if utterance.source == "speech_kokoro" else WIDE_BAND_HZ
         entry = {"first_row": first, "rows": count, "speaker": utterance.speaker, "source": utterance.source}
-        entries.append({**entry, "band_hz": band_hz, "male": utterance.male, "text": utterance.text})
+        entries.append({**entry, "band_hz": band_hz, "male": utterance.male, "tract": tract, "text": utterance.text})
         first += count
     for name, values in columns.items():
         np.save(folder / f"{name}.npy", np.concatenate(values))
