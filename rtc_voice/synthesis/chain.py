@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
+from rtc_voice.speech.envelope import level
 from rtc_voice.speech.streaming import State, put_rows
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
@@ -59,7 +60,7 @@ class VoiceChain(nn.Module):
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
         features = self.map.step(self.analysis.step(chunk, state["analysis"]), state["map"])
         signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
-        return signals[:, 0] + self.wavenet.step(signals, conditioning(features), state["wavenet"])
+        return signals[:, 0] + self.wavenet.step(signals, conditioning(features), loudness(features), state["wavenet"])
 
     def forward(self, samples: Tensor) -> Tensor:
         """A whole signal ``[B, T]`` in an average voice."""
@@ -75,10 +76,15 @@ def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
 def source_and_filter(
     excitation: Excitation, shape: MinimumPhaseFilter, features: Features, excitation_state: State, filter_state: State
 ) -> Tensor:
-    """The speech of source and filter, and its pulses at about the same level, ``[B, 2, T]``."""
+    """The speech of source and filter, and its pulses, ``[B, 2, T]``."""
     pulses, noise = excitation.step(features.f0, excitation_state)
     speech = shape.step(pulses, noise, features, filter_state)
-    return torch.stack([speech, pulses * 0.1], dim=1)
+    return torch.stack([speech, pulses], dim=1)
+
+
+def loudness(features: Features) -> Tensor:
+    """Root mean square of the sound that each row describes, about, ``[B, F]``."""
+    return torch.exp(level(features.envelope))
 
 
 def conditioning(features: Features) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
-from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel, mel_to_hz
+from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel, level, mel_to_hz
 from rtc_voice.speech.streaming import State, slide
 from rtc_voice.synthesis.layers import CausalConv1d
 from rtc_voice.voices.types import Voice
@@ -119,11 +119,6 @@ class Adapter(nn.Module):
         envelope = (made[..., :BANDS] * 2 + loudness.unsqueeze(-1) - 1).clamp(min=math.log(FLOOR))
         noise = torch.sigmoid(made[..., BANDS:])
         return Features(envelope, features.f0, torch.where(is_voiced.unsqueeze(-1) > 0, noise, torch.ones_like(noise)))
-
-
-def level(envelope: Tensor) -> Tensor:
-    """Log of the root mean square of the bands, ``[..., N]`` to ``[...]``."""
-    return 0.5 * (torch.logsumexp(2 * envelope, dim=-1) - math.log(envelope.shape[-1]))
 
 
 def _running_peak(levels: Tensor, before: Tensor) -> Tensor:

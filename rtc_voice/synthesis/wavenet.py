@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from rtc_voice.speech.streaming import State
 from rtc_voice.synthesis.layers import CausalConv1d
 
+_SMALLEST_GAIN = 1e-4
+
 
 @dataclass(frozen=True, slots=True)
 class WaveNetConfig:
@@ -38,7 +40,7 @@ class WaveNet(nn.Module):
     def __init__(self, config: WaveNetConfig, hop: int) -> None:
         super().__init__()
         self.config = config
-        self.steps_per_hop = hop // config.fold
+        self.hop, self.steps_per_hop = hop, hop // config.fold
         c, n = config.channels, config.layers
         self.enter = nn.Conv1d(config.inputs * config.fold, c, 1)
         self.dilated = nn.ModuleList(CausalConv1d(c, 2 * c, config.kernel_size, config.dilation(i)) for i in range(n))
@@ -47,9 +49,6 @@ class WaveNet(nn.Module):
         self.leave = nn.ModuleList(nn.Conv1d(c, 2 * c, 1) for _ in range(n))
         self.mix = nn.Conv1d(c, c, 1)
         self.out = nn.Conv1d(c, config.fold, 1)
-        # Speech is about 0.06 loud, features about 1: both should reach the first layer as loud.
-        with torch.no_grad():
-            self.enter.weight.mul_(10)
         nn.init.zeros_(self.out.weight)
         assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
@@ -64,6 +63,7 @@ class WaveNet(nn.Module):
         """Silence in every layer, and no voice yet."""
         state: State = {f"layer{i}": layer.init_state(batch) for i, layer in enumerate(self._dilated())}
         state["bias"] = self.mix.weight.new_zeros(batch, self.local.out_features)
+        state["gain"] = self.mix.weight.new_full((batch, 1), _SMALLEST_GAIN)
         return state
 
     def voice_bias(self, embedding: Tensor) -> Tensor:
@@ -71,18 +71,23 @@ class WaveNet(nn.Module):
         bias: Tensor = self.voice(embedding)
         return bias
 
-    def step(self, signals: Tensor, features: Tensor, state: State) -> Tensor:
+    def step(self, signals: Tensor, features: Tensor, loudness: Tensor, state: State) -> Tensor:
         """The correction for the next samples.
 
         Args:
-            signals: ``[B, inputs, T]``, ``T`` a multiple of the hop.
+            signals: ``[B, inputs, T]``, ``T`` a multiple of the hop; the first is to be corrected, the others have
+                unit size.
             features: ``[B, F, features]``, one row a hop.
+            loudness: root mean square of the first signal around each row, ``[B, F]``: the network works relative to
+                it, so that soft sounds are corrected as carefully as loud ones.
             state: moved in place; ``state["bias"]`` says whose voice.
 
         Returns:
             ``[B, T]``.
         """
-        x = self.enter(_fold(signals, self.config.fold))
+        gain = self._gain(loudness, state["gain"])
+        relative = torch.cat([signals[:, :1] / gain.unsqueeze(1), signals[:, 1:]], dim=1)
+        x = self.enter(_fold(relative, self.config.fold))
         condition = (self.local(features) + state["bias"].unsqueeze(1)).transpose(1, 2).unsqueeze(-1)
         skipped = torch.zeros_like(x)
         layers = zip(self._dilated(), self.leave, condition.chunk(self.config.layers, dim=1), strict=True)
@@ -94,7 +99,14 @@ class WaveNet(nn.Module):
             skipped = skipped + aside
         y = self.out(torch.relu(self.mix(torch.relu(skipped / self.config.layers**0.5))))
         correction: Tensor = y.transpose(1, 2).flatten(1)
-        return correction
+        return correction * gain
+
+    def _gain(self, loudness: Tensor, before: Tensor) -> Tensor:
+        """``loudness`` as a line from row to row, ``[B, T]``; ``before`` moves in place."""
+        rows = torch.cat([before, loudness.clamp(min=_SMALLEST_GAIN)], dim=1)
+        before.copy_(rows[:, -1:])
+        ramp = torch.arange(1, self.hop + 1, dtype=rows.dtype, device=rows.device) / self.hop
+        return torch.lerp(rows[:, :-1, None], rows[:, 1:, None], ramp).flatten(1)
 
     def _dilated(self) -> list[CausalConv1d]:
         return [layer for layer in self.dilated if isinstance(layer, CausalConv1d)]

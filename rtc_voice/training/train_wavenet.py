@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO
 from rtc_voice.speech.analysis import Features
-from rtc_voice.synthesis.chain import conditioning, source_and_filter
+from rtc_voice.synthesis.chain import conditioning, loudness, source_and_filter
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
@@ -66,7 +66,7 @@ class Synthesis(nn.Module):
             made = source_and_filter(self.excitation, self.filter, features, state, self.filter.init_state(batch))
         state = self.wavenet.init_state(batch)
         state["bias"] = self.wavenet.voice_bias(embedding)
-        correction = self.wavenet.step(made, conditioning(features), state)
+        correction = self.wavenet.step(made, conditioning(features), loudness(features), state)
         return made[:, 0] + correction.float()
 
 
@@ -98,7 +98,7 @@ def train_wavenet(
     torch.manual_seed(0)
     synthesis, distance = Synthesis(config), SpectralDistance(AUDIO.sample_rate)
     average = Average(synthesis.wavenet)
-    optimizer = torch.optim.AdamW(_groups(synthesis.wavenet, training.rate), betas=(0.8, 0.95), weight_decay=1e-3)
+    optimizer = torch.optim.AdamW(synthesis.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
     parts = {"wavenet": synthesis.wavenet, "average": average.network, "optimizer": optimizer}
     first = load_checkpoint(folder / "checkpoint.pt", parts)
     average.steps = first
@@ -141,18 +141,11 @@ def _train_step(
     return np.array([loss.item(), to_target.item()])
 
 
-def _groups(wavenet: WaveNet, rate: float) -> list[dict[str, object]]:
-    """The last layer moves the sound directly and gets a tenth of the rate."""
-    last = list(wavenet.out.parameters())
-    others = [p for p in wavenet.parameters() if all(p is not q for q in last)]
-    return [{"params": others, "peak": rate}, {"params": last, "peak": 0.1 * rate}]
-
-
 def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:
     """Rise for 100 steps, then half a cosine down to a twentieth."""
     share = min(1.0, step / 100) * (0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * step / training.steps)))
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * share
+        group["lr"] = training.rate * share
 
 
 def _blurred(embedding: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
