@@ -26,7 +26,11 @@ class AperiodicityCorrection(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(_ROWS * (_SHARES + 1), _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _SHARES)
+            nn.Linear(_ROWS * (_SHARES + 1), _HIDDEN),
+            nn.ReLU(),
+            nn.Linear(_HIDDEN, _HIDDEN),
+            nn.ReLU(),
+            nn.Linear(_HIDDEN, _SHARES),
         )
 
     def init_state(self, batch: int) -> Tensor:
@@ -41,7 +45,9 @@ class AperiodicityCorrection(nn.Module):
         now = f0.clamp(min=1).unsqueeze(-1)
         before = seen[:, :, -1]
         # A semitone between rows counts as 1; an unvoiced row as no movement.
-        glide = torch.where(before > 0, torch.log2(before.clamp(min=1) / now) * 12, torch.zeros_like(before)).clamp(-4, 4)
+        glide = torch.where(before > 0, torch.log2(before.clamp(min=1) / now) * 12, torch.zeros_like(before)).clamp(
+            -4, 4
+        )
         level = torch.log2(now / 160)
         shares = seen[:, :, :-1].flatten(2)
         noise = torch.sigmoid(self.layers(torch.cat([shares, glide[..., :-1], level], dim=-1)))

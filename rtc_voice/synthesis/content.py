@@ -83,7 +83,9 @@ class Adapter(nn.Module):
         dilations = (1, 2, 4, 1)
         self.enter = nn.Conv1d(CONTENT + 3 + _SHARES, _CHANNELS, 1)
         self.stack = GatedStack(_CHANNELS, dilations)
-        self.voice = nn.Sequential(nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), nn.Linear(96, len(dilations) * 4 * _CHANNELS))
+        self.voice = nn.Sequential(
+            nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), nn.Linear(96, len(dilations) * 4 * _CHANNELS)
+        )
         self.out = nn.Conv1d(_CHANNELS, BANDS + _SHARES, 1)
 
     def init_state(self, batch: int) -> State:

@@ -58,16 +58,28 @@ class VoiceMap(nn.Module):
         }
 
     def step(self, features: Features, state: State) -> Features:
-        """The rows of ``features`` in the voice of each row's state; the running estimates move in place."""
+        """The rows of ``features`` as a plain voice changer moves them: F0, formants by size alone, brightness."""
         mean, spread = self._follow(features.f0, state)
-        own = torch.log(features.f0.clamp(min=FLOOR_HZ)) - mean
-        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
-        f0 = torch.where(features.f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), features.f0)
         source_tract = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
         envelope = warp_envelope(features.envelope, state["tract"] / source_tract)
+        moved = self._moved_f0(features.f0, mean, spread, state)
+        return self.brighten(Features(envelope, moved, features.aperiodicity), state)
+
+    def move_pitch(self, features: Features, state: State) -> Features:
+        """The rows with the F0 of each row's voice; the running estimates move in place."""
+        mean, spread = self._follow(features.f0, state)
+        return Features(features.envelope, self._moved_f0(features.f0, mean, spread, state), features.aperiodicity)
+
+    def brighten(self, features: Features, state: State) -> Features:
+        """The rows tilted around 500 Hz as each row's voice asks."""
         octaves = torch.log2(self.mel_hz.clamp(min=100) / 500) / math.log2(8000 / 500)
         tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1) * (math.log(10) / 20)
-        return Features(envelope + tilt, f0, features.aperiodicity)
+        return Features(features.envelope + tilt, features.f0, features.aperiodicity)
+
+    def _moved_f0(self, f0: Tensor, mean: Tensor, spread: Tensor, state: State) -> Tensor:
+        own = torch.log(f0.clamp(min=FLOOR_HZ)) - mean
+        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
+        return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), f0)
 
     def _follow(self, f0: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the speaker's log F0 up to each row, each ``[B, F]``."""

@@ -88,7 +88,9 @@ def resize(features: Features, tract: Tensor, rng: np.random.Generator) -> tuple
     """The target as a slightly larger or smaller person, so that the size stays a knob of its own."""
     ratio = _tensor(np.exp(rng.uniform(-0.1, 0.1, tuple(tract.shape))))
     rows = features.f0.shape[1]
-    return Features(warp_envelope(features.envelope, ratio.expand(-1, rows)), features.f0, features.aperiodicity), tract * ratio
+    return Features(
+        warp_envelope(features.envelope, ratio.expand(-1, rows)), features.f0, features.aperiodicity
+    ), tract * ratio
 
 
 def train_conversion(
@@ -119,7 +121,13 @@ def train_conversion(
         sums += _train_step(conversion, critic, optimizer, against, batch, weight, rng)
         average.follow(conversion)
         if step % training.log_every == 0:
-            _log(folder / "log.csv", step, sums / training.log_every, (step - first) / (time.perf_counter() - started), report)
+            _log(
+                folder / "log.csv",
+                step,
+                sums / training.log_every,
+                (step - first) / (time.perf_counter() - started),
+                report,
+            )
             sums[:] = 0
         if step % training.save_every == 0 or step == training.steps:
             save_checkpoint(folder / "checkpoint.pt", parts, step)
@@ -191,4 +199,8 @@ def _log(path: Path, step: int, means: NDArray[np.float64], speed: float, report
         if is_new:
             writer.writerow(["step", *names, "steps_per_s"])
         writer.writerow([step, *(f"{mean:.4f}" for mean in means), f"{speed:.2f}"])
-    report(f"step {step}: " + ", ".join(f"{n} {m:.4f}" for n, m in zip(names, means, strict=True)) + f", {speed:.2f} steps/s")
+    report(
+        f"step {step}: "
+        + ", ".join(f"{n} {m:.4f}" for n, m in zip(names, means, strict=True))
+        + f", {speed:.2f} steps/s"
+    )

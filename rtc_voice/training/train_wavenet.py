@@ -127,7 +127,9 @@ def _train_step(
     training: WaveNetTraining,
     draw: torch.Generator,
 ) -> NDArray[np.float64]:
-    twice = Features(*(torch.cat([t, t]) for t in (batch.features.envelope, batch.features.f0, batch.features.aperiodicity)))
+    twice = Features(
+        *(torch.cat([t, t]) for t in (batch.features.envelope, batch.features.f0, batch.features.aperiodicity))
+    )
     with torch.autocast("cpu", torch.bfloat16, enabled=training.is_bfloat16):
         made = synthesis(twice, torch.cat([batch.embedding, batch.embedding]), draw)
     made = made[:, training.warm_up_rows * AUDIO.hop :]

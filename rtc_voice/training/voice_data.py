@@ -41,7 +41,7 @@ class Entry:
     @property
     def is_test(self) -> bool:
         """Whether its speaker is kept out of training."""
-        return zlib.crc32(self.speaker.encode()) % _TEST_SPEAKERS == 0
+        return is_test_speaker(self.speaker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,11 @@ class VoiceSet:
         """The sound that goes with those rows, ``[count * hop]``."""
         first = (self.entries[index].first_row + start) * AUDIO.hop
         return self.sound[first : first + count * AUDIO.hop].astype(np.float32) / 32768
+
+
+def is_test_speaker(speaker: str) -> bool:
+    """Whether a speaker is kept out of training."""
+    return zlib.crc32(speaker.encode()) % _TEST_SPEAKERS == 0
 
 
 def open_voice_set(folder: Path) -> VoiceSet:

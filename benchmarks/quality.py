@@ -1,0 +1,157 @@
+"""How good the voices are: words kept, naturalness, whose voice it is, pitch; of the whole streaming chain."""
+
+import argparse
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.form import markdown
+from benchmarks.judges import Judges, Verdict, word_errors
+from benchmarks.systems import systems
+from rtc_voice.config import AUDIO
+from rtc_voice.report import commit, machine
+from rtc_voice.training.speech_sets import load_audio
+from rtc_voice.training.voice_data import AVERAGE_SPACING_HZ, is_test_speaker
+from rtc_voice.training.voice_labels import formant_scale, voiced_f0
+from rtc_voice.voices.speaker_encoder import SpeakerEncoder
+from rtc_voice.voices.types import Voice
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One recording of a manifest."""
+
+    samples: Samples
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A voice taken from the first half of a recording, judged against the second."""
+
+    voice: Voice
+    reference: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One converted clip, what was converted, and into whom."""
+
+    clip: Clip
+    source: Verdict
+    made: Verdict
+    target: int
+
+
+def main() -> None:
+    """Measure, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="8 clips and 4 targets")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--sources", type=Path, required=True, help="manifest of recordings with their text")
+    parser.add_argument("--targets", type=Path, required=True, nargs="+", help="manifests of voices")
+    parser.add_argument("--clips", type=int, default=64)
+    parser.add_argument("--all-speakers", action="store_true", help="the manifests hold no speaker of the training")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    count, voices = (8, 4) if options.quick else (options.clips, 16)
+    sources = list(read(options.sources, count, options.all_speakers))
+    each = voices // len(options.targets)
+    targets = [target(clip) for path in options.targets for clip in read(path, each, options.all_speakers)]
+    title = "Quality: words, naturalness, similarity"
+    result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__}
+    result["rows"] = rows(sources, targets)
+    print(markdown(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def read(manifest: Path, count: int, is_any_speaker: bool) -> Iterator[Clip]:
+    """The first recordings of ``count`` speakers that no training has heard, women and men in turn."""
+    with manifest.open(encoding="utf-8", newline="") as file:
+        table = [row for row in csv.DictReader(file) if is_any_speaker or is_test_speaker(row["speaker"])]
+    by_speaker: dict[str, list[dict[str, str]]] = {}
+    for row in table:
+        by_speaker.setdefault(row["speaker"], []).append(row)
+    speakers = [rows for rows in by_speaker.values() if float(rows[0]["seconds"]) > 3]
+    men = [rows for rows in speakers if _is_man(rows[0])]
+    women = [rows for rows in speakers if not _is_man(rows[0])]
+    turns = [rows for pair in zip(women, men, strict=False) for rows in pair]
+    chosen = [rows[turn] for turn in range(4) for rows in turns if turn < len(rows)]
+    folder = next(parent for parent in manifest.resolve().parents if (parent / table[0]["file"]).is_file())
+    for row in chosen[:count]:
+        yield Clip(load_audio(folder / row["file"], AUDIO.sample_rate), row["speaker"], row.get("text", ""))
+
+
+def target(clip: Clip) -> Target:
+    """The voice of a recording."""
+    half = len(clip.samples) // 2
+    encoder, known = SpeakerEncoder(), clip.samples[:half]
+    f0, times = voiced_f0(known, AUDIO.sample_rate)
+    log_f0 = np.log2(f0)
+    tract = AVERAGE_SPACING_HZ / formant_scale(known, AUDIO.sample_rate, times)
+    voice = Voice(encoder.embed(known, AUDIO.sample_rate), float(2 ** log_f0.mean()), float(12 * log_f0.std()), tract)
+    return Target(voice, encoder.embed(clip.samples[half:], AUDIO.sample_rate))
+
+
+def rows(sources: Sequence[Clip], targets: Sequence[Target]) -> list[dict[str, object]]:
+    """The natural sources, then each system on the same pairs of source and target."""
+    judges = Judges()
+    natural = [judges.judge(clip.samples) for clip in sources]
+    voices = [target(clip).voice for clip in sources]
+    pairs = [(clip, verdict, i % len(targets)) for i, (clip, verdict) in enumerate(zip(sources, natural, strict=True))]
+    made = [row("natural", [Outcome(clip, verdict, verdict, to) for clip, verdict, to in pairs], targets)]
+    for name, system in systems().items():
+        outcomes = [
+            Outcome(clip, verdict, judges.judge(system(clip.samples, own, targets[to].voice)), to)
+            for (clip, verdict, to), own in zip(pairs, voices, strict=True)
+        ]
+        made.append(row(name, outcomes, targets))
+        print(made[-1], flush=True)
+    return made
+
+
+def row(name: str, outcomes: Sequence[Outcome], targets: Sequence[Target]) -> dict[str, object]:
+    """The figures of one system."""
+    wer = _wer(outcomes, lambda o: o.made)
+    references = np.stack([t.reference for t in targets])
+    to_targets = np.stack([o.made.embedding for o in outcomes]) @ references.T
+    own = np.array([o.target for o in outcomes])
+    f0 = np.array([12 * np.log2(o.made.f0_hz / targets[o.target].voice.f0_hz) for o in outcomes])
+    drop = np.array([o.source.dnsmos_ovrl - o.made.dnsmos_ovrl for o in outcomes])
+    return {
+        "name": name,
+        "wer": wer,
+        "wer_added": wer - _wer(outcomes, lambda o: o.source),
+        "dnsmos_ovrl": float(np.mean([o.made.dnsmos_ovrl for o in outcomes])),
+        "dnsmos_ovrl_drop": float(drop.mean()),
+        "dnsmos_drop_error": float(drop.std() / np.sqrt(len(drop))),
+        "secs_target": float(to_targets[np.arange(len(own)), own].mean()),
+        "secs_source": float(np.mean([o.made.embedding @ o.source.embedding for o in outcomes])),
+        "secs_same_speaker": float(np.mean([t.reference @ t.voice.embedding for t in targets])),
+        "right_target": float((to_targets.argmax(axis=1) == own).mean()),
+        "f0_error_semitones": float(np.nanmean(np.abs(f0))),
+        "n": len(outcomes),
+    }
+
+
+def _wer(outcomes: Sequence[Outcome], verdict: Callable[[Outcome], Verdict]) -> float:
+    errors, words = np.sum([word_errors(o.clip.text, verdict(o).words) for o in outcomes if o.clip.text], axis=0)
+    return float(errors / words)
+
+
+def _is_man(entry: dict[str, str]) -> bool:
+    return entry.get("sex") == "m" or float(entry.get("male_weight") or 0) > 0.5
+
+
+if __name__ == "__main__":
+    main()
