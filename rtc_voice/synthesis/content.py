@@ -78,6 +78,8 @@ class ContentEncoder(nn.Module):
 class Adapter(nn.Module):
     """Content in a voice: the envelope and the noise that this voice would give it."""
 
+    typical: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         dilations = (1, 2, 4, 1)
@@ -87,11 +89,13 @@ class Adapter(nn.Module):
             nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), nn.Linear(96, len(dilations) * 4 * _CHANNELS)
         )
         self.out = nn.Conv1d(_CHANNELS, BANDS + _SHARES, 1)
+        # The mean of the embeddings of the training: an average voice.
+        self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
 
     def init_state(self, batch: int) -> State:
-        """Silence, and no voice yet."""
-        film = self.out.weight.new_zeros(batch, self.voice[2].out_features)
-        return {"stack": self.stack.init_state(batch), "film": film}
+        """Silence, in an average voice."""
+        film = self.film(self.typical.unsqueeze(0), self.typical.new_ones(1, 1)).detach()
+        return {"stack": self.stack.init_state(batch), "film": film.repeat(batch, 1)}
 
     def film(self, embedding: Tensor, tract: Tensor) -> Tensor:
         """What a voice does to each layer, made once a voice.
@@ -128,8 +132,8 @@ def _running_peak(levels: Tensor, before: Tensor) -> Tensor:
     count = torch.arange(1, levels.shape[1] + 1, dtype=levels.dtype, device=levels.device)
     fallen = _LEVEL_DECAY * count
     raised = torch.cummax(levels + fallen, dim=1).values
-    peak = torch.maximum(raised, before) - fallen
-    before.copy_(peak[:, -1:])
+    peak = torch.maximum(raised, before.clone()) - fallen
+    before.copy_(peak[:, -1:].detach())
     return peak
 
 
@@ -141,7 +145,7 @@ class Conversion(nn.Module):
         self.encoder, self.adapter = ContentEncoder(), Adapter()
 
     def init_state(self, batch: int) -> State:
-        """Silence, and no voice yet."""
+        """Silence, in an average voice."""
         late = BANDS + _SHARES + 1
         silent = self.adapter.out.weight.new_zeros(batch, late, LOOKAHEAD_ROWS)
         silent[:, :BANDS] = math.log(FLOOR)

@@ -56,11 +56,20 @@ def _examples(voices: VoiceSet, rng: np.random.Generator, count: int) -> Iterato
         features = to_features(torch.from_numpy(np.stack([voices.features(i, 0, _ROWS) for i in picked])))
         is_voiced = features.f0.unsqueeze(-1) > 0
         shares = torch.where(is_voiced, _random_shares(rng, 8), torch.ones(()))
-        features = Features(features.envelope, features.f0, shares)
+        features = Features(features.envelope, _flattened(features.f0, rng), shares)
         speech = source_and_filter(excitation, shape, features, excitation.init_state(8), shape.init_state(8))[:, 0]
         f0, measured = analysis.measure(speech)
         both = (f0[:, late:] > 0) & (features.f0[:, :-late] > 0)
         yield measured[:, late:], torch.where(both, f0[:, late:], torch.zeros(())), shares[:, :-late]
+
+
+def _flattened(f0: Tensor, rng: np.random.Generator) -> Tensor:
+    """F0 that moves less around its mean, down to a monotone: some people, and machines, speak so."""
+    share = torch.from_numpy(rng.uniform(0, 1.2, (len(f0), 1)).clip(0.0, 1.0).astype(np.float32) ** 2)
+    is_voiced = f0 > 0
+    logs = torch.where(is_voiced, torch.log(f0.clamp(min=1)), torch.zeros(()))
+    mean = logs.sum(dim=1, keepdim=True) / is_voiced.sum(dim=1, keepdim=True).clamp(min=1)
+    return torch.where(is_voiced, torch.exp(mean + (logs - mean) * share), f0)
 
 
 def _random_shares(rng: np.random.Generator, batch: int) -> Tensor:
@@ -68,5 +77,6 @@ def _random_shares(rng: np.random.Generator, batch: int) -> Tensor:
     steps = rng.normal(0, 0.25, (batch, _ROWS, _SHARES)) + rng.normal(0, 0.15, (batch, _ROWS, 1))
     walk = np.cumsum(steps, axis=1)
     walk -= walk.mean(axis=1, keepdims=True)
-    base, slope = rng.uniform(-6, 0, (batch, 1, 1)), rng.uniform(0, 1.5, (batch, 1, 1))
+    base, slope = rng.uniform(-7, 1, (batch, 1, 1)), rng.uniform(0, 1.5, (batch, 1, 1))
+    base = base + rng.normal(0, 1.5, (batch, 1, _SHARES))
     return torch.from_numpy(1 / (1 + np.exp(-(base + slope * np.arange(_SHARES) + walk))).astype(np.float32))
