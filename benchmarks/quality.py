@@ -68,7 +68,7 @@ def main() -> None:
     each = voices // len(options.targets)
     targets = [target(clip) for path in options.targets for clip in read(path, each, options.all_speakers)]
     title = "Quality: words, naturalness, similarity"
-    result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__}
+    result: dict[str, object] = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__}
     result["rows"] = rows(sources, targets)
     print(markdown(result))
     if options.json:

@@ -32,7 +32,7 @@ def systems() -> dict[str, System]:
 
 def _without_wavenet(chain: VoiceChain) -> VoiceChain:
     """``chain`` with a WaveNet that corrects nothing."""
-    for value in chain.wavenet.out.parameters():
+    for value in (*chain.wavenet.out.parameters(), *chain.wavenet.direct.parameters()):
         torch.nn.init.zeros_(value)
     return chain
 

@@ -35,7 +35,7 @@ class AperiodicityCorrection(nn.Module):
 
     def init_state(self, batch: int) -> Tensor:
         """Rows of silence, ``[batch, shares + 1, rows]``."""
-        like = self.layers[0].weight
+        like = next(self.parameters())
         return torch.cat([like.new_ones(batch, _SHARES, _ROWS - 1), like.new_zeros(batch, 1, _ROWS - 1)], dim=1)
 
     def step(self, measured: Tensor, f0: Tensor, history: Tensor) -> Tensor:

@@ -49,9 +49,10 @@ class WaveNet(nn.Module):
         self.leave = nn.ModuleList(nn.Conv1d(c, 2 * c, 1) for _ in range(n))
         self.mix = nn.Conv1d(c, c, 1)
         self.out = nn.Conv1d(c, config.fold, 1)
-        nn.init.zeros_(self.out.weight)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
+        # Past the rectifiers: what the gates let through of the speech is already filtered as the features ask.
+        self.direct = nn.Conv1d(c, config.fold, 1, bias=False)
+        for weight in (*self.out.parameters(), *self.direct.parameters()):
+            nn.init.zeros_(weight)
 
     @property
     def receptive_field(self) -> int:
@@ -92,12 +93,14 @@ class WaveNet(nn.Module):
         skipped = torch.zeros_like(x)
         layers = zip(self._dilated(), self.leave, condition.chunk(self.config.layers, dim=1), strict=True)
         for i, (dilated, leave, rows) in enumerate(layers):
-            moved = dilated.step(x, state[f"layer{i}"]).unflatten(-1, (-1, self.steps_per_hop)) + rows
+            by_hop = torch.unflatten(dilated.step(x, state[f"layer{i}"]), -1, (-1, self.steps_per_hop))
+            moved = by_hop + rows
             shape, gate = moved.flatten(-2).chunk(2, dim=1)
             onward, aside = leave(torch.tanh(shape) * torch.sigmoid(gate)).chunk(2, dim=1)
             x = x + onward
             skipped = skipped + aside
-        y = self.out(torch.relu(self.mix(torch.relu(skipped / self.config.layers**0.5))))
+        skipped = skipped / self.config.layers**0.5
+        y = self.out(torch.relu(self.mix(torch.relu(skipped)))) + self.direct(skipped)
         correction: Tensor = y.transpose(1, 2).flatten(1)
         return correction * gain
 

@@ -38,15 +38,16 @@ class SpectralDistance(nn.Module):
     def _amplitude(self, sound: Tensor, n_fft: int) -> Tensor:
         window = getattr(self, f"window{n_fft}")
         spectrum = torch.stft(sound, n_fft, n_fft // 4, window=window, center=False, return_complex=True)
-        power = spectrum.real**2 + spectrum.imag**2
-        return torch.sqrt(power + 1e-10).transpose(1, 2)
+        amplitude: Tensor = torch.sqrt(spectrum.real**2 + spectrum.imag**2 + 1e-10)
+        return amplitude.transpose(1, 2)
 
     def _distance(self, a: Tensor, b: Tensor, band_hz: Tensor, n_fft: int) -> Tensor:
         weight = getattr(self, f"weight{n_fft}") * (getattr(self, f"hz{n_fft}") < band_hz.unsqueeze(-1))
         weight = (weight / weight.sum(dim=-1, keepdim=True)).unsqueeze(1)
         logs = torch.log(a + _FLOOR) - torch.log(b + _FLOOR)
         by_frame = torch.sqrt((weight * logs**2).sum(dim=-1) + 1e-8)
-        return by_frame.mean(dim=-1) + 4 * (weight * (a - b).abs()).sum(dim=-1).mean(dim=-1)
+        distance: Tensor = by_frame.mean(dim=-1) + 4 * (weight * (a - b).abs()).sum(dim=-1).mean(dim=-1)
+        return distance
 
 
 def energy_distance(

@@ -36,7 +36,7 @@ def train_aperiodicity(voices: VoiceSet, output: Path, segments: int = 320, step
         guess = correction.step(measured[picked], f0[picked], correction.init_state(16))
         loss = (guess - true[picked])[f0[picked] > 0].abs().mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         errors.append(loss.item())

@@ -110,7 +110,7 @@ class Trainer:
             missed = -sum(rows.mean() + whole.mean() for rows, whole in judged) / 2
             loss = loss + self.training.words * words + self.training.voice * missed
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.conversion)
@@ -125,7 +125,8 @@ class Trainer:
     def _found(self, content: Tensor, embedding: Tensor) -> Tensor:
         """How well the speaker critic guesses from content in which way the speaker is not typical: chance is 0."""
         own = nn.functional.normalize(embedding - self.conversion.adapter.typical, dim=-1)
-        return (self.speaker(content) * own).sum(dim=-1).mean()
+        found: Tensor = (self.speaker(content) * own).sum(dim=-1).mean()
+        return found
 
     def _critics_step(
         self, content: Tensor, own: RowBatch, other: RowBatch, made: Features, converted: Features, is_adversarial: bool
@@ -137,7 +138,7 @@ class Trainer:
             for features, embedding in ((made, own.embedding), (converted, other.embedding)):
                 judged = judged + hinge(real, self.voice(features, embedding), wrong[1]) / 2
         self.against.zero_grad(set_to_none=True)
-        (loss + judged).backward()
+        (loss + judged).backward()  # type: ignore[no-untyped-call]
         self.against.step()
         return judged
 

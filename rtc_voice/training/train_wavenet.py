@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from rtc_voice.config import AUDIO
 from rtc_voice.speech.analysis import Features
 from rtc_voice.synthesis.chain import conditioning, loudness, source_and_filter
+from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
 from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
 from rtc_voice.training.losses import SpectralDistance, energy_distance
+from rtc_voice.training.train_conversion import disguise
 from rtc_voice.training.voice_data import VoiceSet, to_features
 
 
@@ -28,6 +30,7 @@ class WaveNetTraining:
     """How long and on what."""
 
     steps: int = 3000
+    converted: float = 0.5  # share of segments whose features come through the conversion, as in use
     batch: int = 6  # segments; each is heard with two draws of noise
     rows: int = 100  # of a segment, 1 s
     warm_up_rows: int = 16  # before it, not judged
@@ -70,25 +73,51 @@ class Synthesis(nn.Module):
         return made[:, 0] + correction.float()
 
 
-def draw_batch(voices: VoiceSet, chosen: list[int], training: WaveNetTraining, rng: np.random.Generator) -> Batch:
-    """Random segments of the recordings ``chosen``, at random levels."""
+def draw_batch(
+    voices: VoiceSet, chosen: list[int], training: WaveNetTraining, conversion: Conversion, rng: np.random.Generator
+) -> Batch:
+    """Random segments of the recordings ``chosen``, at random levels.
+
+    Some have the features of the recording, some those that ``conversion`` gives its disguised features back.
+    """
     rows = training.rows + training.warm_up_rows
-    long_enough = [i for i in chosen if voices.entries[i].rows > rows]
+    ahead = rows + LOOKAHEAD_ROWS
+    long_enough = [i for i in chosen if voices.entries[i].rows > ahead]
     picked = rng.choice(long_enough, training.batch)
-    starts = [int(rng.integers(voices.entries[i].rows - rows)) for i in picked]
+    starts = [int(rng.integers(voices.entries[i].rows - ahead)) for i in picked]
+    where = list(zip(picked, starts, strict=True))
     gain_db = torch.from_numpy(rng.uniform(-12, 4, (training.batch, 1)).astype(np.float32))
-    features = to_features(_stack([voices.features(i, s, rows) for i, s in zip(picked, starts, strict=True)]))
-    louder = features.envelope + (gain_db * (np.log(10) / 20)).unsqueeze(-1)
+    embedding = _stack([_blurred(voices.embeddings[i], rng) for i in picked])
+    tract = torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32)
+    real = to_features(_stack([voices.features(i, s, ahead) for i, s in where]))
+    made = _through(conversion, real, disguise(real, rng), embedding, tract)
+    is_made = torch.from_numpy(rng.random((training.batch, 1, 1)) < training.converted)
+    envelope = torch.where(is_made, made.envelope, real.envelope[:, :rows])
+    noise = torch.where(is_made, made.aperiodicity, real.aperiodicity[:, :rows])
     return Batch(
-        Features(louder, features.f0, features.aperiodicity),
-        _stack([voices.target(i, s, rows) for i, s in zip(picked, starts, strict=True)]) * 10 ** (gain_db / 20),
-        _stack([_blurred(voices.embeddings[i], rng) for i in picked]),
+        Features(envelope + (gain_db * (np.log(10) / 20)).unsqueeze(-1), real.f0[:, :rows], noise),
+        _stack([voices.target(i, s, rows) for i, s in where]) * 10 ** (gain_db / 20),
+        embedding,
         torch.tensor([voices.entries[i].band_hz for i in picked]),
     )
 
 
+@torch.no_grad()
+def _through(conversion: Conversion, real: Features, heard: Features, embedding: Tensor, tract: Tensor) -> Features:
+    """What ``conversion`` makes of ``heard`` at the level of ``real``, less the last ``LOOKAHEAD_ROWS``."""
+    state = conversion.init_state(len(tract))
+    state["adapter"]["film"] = conversion.adapter.film(embedding, tract)
+    made = conversion.adapt(conversion.encoder.step(heard, state["encoder"]), real, state)
+    return Features(*(t[:, LOOKAHEAD_ROWS:] for t in (made.envelope, made.f0, made.aperiodicity)))
+
+
 def train_wavenet(
-    voices: VoiceSet, config: WaveNetConfig, training: WaveNetTraining, folder: Path, report: Callable[[str], None]
+    voices: VoiceSet,
+    config: WaveNetConfig,
+    training: WaveNetTraining,
+    conversion: Conversion,
+    folder: Path,
+    report: Callable[[str], None],
 ) -> WaveNet:
     """Train, or go on training, in ``folder``; the averaged network.
 
@@ -106,7 +135,7 @@ def train_wavenet(
     chosen, started, sums = voices.choose(is_test=False), time.perf_counter(), np.zeros(2)
     for step in range(first + 1, training.steps + 1):
         _set_rate(optimizer, step, training)
-        batch = draw_batch(voices, chosen, training, rng)
+        batch = draw_batch(voices, chosen, training, conversion, rng)
         sums += _train_step(synthesis, distance, optimizer, batch, training, draw)
         average.follow(synthesis.wavenet)
         if step % training.log_every == 0:
@@ -137,15 +166,15 @@ def _train_step(
     one, other = made.chunk(2)
     loss, to_target = energy_distance(distance, (one, other), target, batch.band_hz)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(synthesis.wavenet.parameters(), 1.0)
     optimizer.step()
     return np.array([loss.item(), to_target.item()])
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:
-    """Rise for 100 steps, then half a cosine down to a twentieth."""
-    share = min(1.0, step / 100) * (0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * step / training.steps)))
+    """Rise for a twentieth of the steps, then half a cosine down to a twentieth."""
+    share = min(1.0, 20 * step / training.steps) * (0.05 + 0.95 * (0.5 + 0.5 * np.cos(np.pi * step / training.steps)))
     for group in optimizer.param_groups:
         group["lr"] = training.rate * share
 

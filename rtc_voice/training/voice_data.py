@@ -65,7 +65,7 @@ class VoiceSet:
     def target(self, index: int, start: int, count: int) -> NDArray[np.float32]:
         """The sound that goes with those rows, ``[count * hop]``."""
         first = (self.entries[index].first_row + start) * AUDIO.hop
-        return self.sound[first : first + count * AUDIO.hop].astype(np.float32) / 32768
+        return self.sound[first : first + count * AUDIO.hop].astype(np.float32) / np.float32(32768)
 
 
 def is_test_speaker(speaker: str) -> bool:
