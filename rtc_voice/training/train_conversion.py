@@ -1,6 +1,7 @@
 """Train the content encoder and the adapter: perturb a recording's features, give back the recording's own."""
 
 import csv
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Trainer:
         """Train on one batch; ``FIGURES`` of it."""
         share = number / self.training.steps
         for group in self.optimizer.param_groups:
-            group["lr"] = self.training.rate * min(1.0, number / 100) * (0.02 + 0.49 * (1 + np.cos(np.pi * share)))
+            group["lr"] = self.training.rate * min(1.0, number / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * share)))
         is_adversarial = number > self.training.adversary_from
         rows = batch.features.f0.shape[1]
         target, tract = resize(batch.features, batch.tract, rng)
