@@ -18,28 +18,32 @@ from rtc_voice.speech.envelope import BANDS
 from rtc_voice.synthesis.content import HEARD_BANDS, LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
-from rtc_voice.training.critics import SpeakerCritic, VoiceCritic, hinge
+from rtc_voice.training.speaker_critic import SpeakerCritic
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
 
-NOISE = 0.15  # added to content in training: it leaves each value about three bits
-FIGURES = ("envelope", "change", "noise", "speaker_found", "same_words", "critic", "voice_missed")
+FIGURES = ("envelope", "change", "noise", "speaker_found")
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionTraining:
-    """How long, and what counts how much."""
+    """How long, and how hard the speaker is kept out of the content."""
 
-    steps: int = 3600
+    steps: int
+    rate: float
+    content_noise: float  # added to values in [-1, 1]: the more of it, the less room for anything but the words
+    speaker: float  # weight of what a critic still finds of the speaker in the content
     batch: int = 16
     rows: int = 200  # of a segment, 2 s
-    rate: float = 1e-3
     critic_rate: float = 1e-3
-    adversary_from: int = 1600  # step from which conversion into other voices is judged
-    speaker: float = 0.5  # weight of the speaker that a critic still finds in the content
-    words: float = 0.5  # of content that changes on the way through another voice
-    voice: float = 0.1  # of what the voice critic misses
     log_every: int = 50
     save_every: int = 200
+
+
+# Words first, then less of the speaker: from the start, so much noise would leave nothing to learn from.
+STAGES = (
+    ConversionTraining(steps=1600, rate=1e-3, content_noise=0.15, speaker=0.0),
+    ConversionTraining(steps=700, rate=7e-4, content_noise=0.4, speaker=1.5),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,97 +55,69 @@ class RowBatch:
     tract: Tensor  # ``[B, 1]``
     is_full_band: Tensor  # ``[B]``
 
-    def turned(self) -> "RowBatch":
-        """Every voice given to the next row, the last to the first; features stay."""
-        return RowBatch(self.features, self.embedding.roll(1, 0), self.tract.roll(1, 0), self.is_full_band.roll(1, 0))
-
 
 class Trainer:
-    """The networks, their critics and optimisers, and one step of all."""
+    """The networks, the critic and their optimisers, and one step of all."""
 
-    def __init__(self, training: ConversionTraining, typical: Tensor) -> None:
+    def __init__(self, training: ConversionTraining, start: Conversion) -> None:
         self.training = training
-        self.conversion, self.speaker, self.voice = Conversion(), SpeakerCritic(), VoiceCritic()
-        self.conversion.adapter.typical.copy_(typical)
+        self.conversion, self.critic = start, SpeakerCritic()
         self.average = Average(self.conversion)
         self.optimizer = torch.optim.AdamW(self.conversion.parameters(), betas=(0.9, 0.98), weight_decay=1e-3)
-        critics = [*self.speaker.parameters(), *self.voice.parameters()]
-        self.against = torch.optim.AdamW(critics, lr=training.critic_rate, betas=(0.5, 0.98))
+        self.against = torch.optim.AdamW(self.critic.parameters(), lr=training.critic_rate, betas=(0.5, 0.98))
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """All that a checkpoint holds."""
         return {
             "conversion": self.conversion,
             "average": self.average.network,
-            "speaker": self.speaker,
-            "voice": self.voice,
+            "critic": self.critic,
             "optimizer": self.optimizer,
             "against": self.against,
         }
 
     def step(self, number: int, batch: RowBatch, rng: np.random.Generator) -> NDArray[np.float64]:
         """Train on one batch; ``FIGURES`` of it."""
-        share = number / self.training.steps
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.training.rate * min(1.0, number / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * share)))
-        is_adversarial = number > self.training.adversary_from
+        self._set_rate(number)
         rows = batch.features.f0.shape[1]
         target, tract = resize(batch.features, batch.tract, rng)
-        encoder = self.conversion.encoder
+        encoder, adapter = self.conversion.encoder, self.conversion.adapter
         clean = encoder.step(disguise(batch.features, rng), encoder.init_state(len(tract)))
-        content = clean + NOISE * torch.randn_like(clean)
-        late = _cut(target, 0, rows - LOOKAHEAD_ROWS)
-        own = RowBatch(late, batch.embedding, tract, batch.is_full_band)
-        other = RowBatch(sung_by(late, late.f0.roll(1, 0)), *_voice(own.turned()))
-        made = self._adapt(content, own)
-        converted = self._adapt(content, other) if is_adversarial else made
+        content = clean + self.training.content_noise * torch.randn_like(clean)
+        self._critic_step(content.detach(), batch.embedding)
 
-        critics = self._critics_step(
-            content.detach(), own, other, _detached(made), _detached(converted), is_adversarial
-        )
+        state = adapter.init_state(len(tract))
+        state["film"] = adapter.film(batch.embedding, tract)
+        late = Features(*(t[:, : rows - LOOKAHEAD_ROWS] for t in (target.envelope, target.f0, target.aperiodicity)))
+        made = adapter.step(content[..., LOOKAHEAD_ROWS:], late, state)
         envelope, change, noise = reconstruction(made, late, batch.is_full_band)
-        loss = envelope + 0.5 * change + 0.5 * noise
-        hidden = self._found(content, batch.embedding).clamp(min=0)
-        loss = loss + self.training.speaker * min(1.0, number / 300) * hidden
-        words, missed = torch.zeros(()), torch.zeros(())
-        if is_adversarial:
-            again = encoder.step(converted, encoder.init_state(len(tract)))[..., LOOKAHEAD_ROWS:]
-            words = (again - clean[..., LOOKAHEAD_ROWS : again.shape[-1] + LOOKAHEAD_ROWS].detach()).abs().mean()
-            judged = [self.voice(made, own.embedding), self.voice(converted, other.embedding)]
-            missed = -sum(rows.mean() + whole.mean() for rows, whole in judged) / 2
-            loss = loss + self.training.words * words + self.training.voice * missed
+        found = self._found(content, batch.embedding).clamp(min=0)
+        hiding = self.training.speaker * min(1.0, number / 300)
+        loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.conversion)
-        return np.array([float(f.detach()) for f in (envelope, change, noise, hidden, words, critics, missed)])
+        return np.array([figure.item() for figure in (envelope, change, noise, found)])
 
-    def _adapt(self, content: Tensor, wanted: RowBatch) -> Features:
-        adapter = self.conversion.adapter
-        state = adapter.init_state(len(wanted.tract))
-        state["film"] = adapter.film(wanted.embedding, wanted.tract)
-        return adapter.step(content[..., LOOKAHEAD_ROWS:], wanted.features, state)
+    def _set_rate(self, number: int) -> None:
+        """Rise for 100 steps, then half a cosine."""
+        share = 0.02 + 0.49 * (1 + math.cos(math.pi * number / self.training.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.rate * min(1.0, number / 100) * share
 
     def _found(self, content: Tensor, embedding: Tensor) -> Tensor:
-        """How well the speaker critic guesses from content in which way the speaker is not typical: chance is 0."""
+        """How well the critic guesses from content in which way the speaker is not typical: chance is 0."""
         own = nn.functional.normalize(embedding - self.conversion.adapter.typical, dim=-1)
-        found: Tensor = (self.speaker(content) * own).sum(dim=-1).mean()
+        found: Tensor = (self.critic(content) * own).sum(dim=-1).mean()
         return found
 
-    def _critics_step(
-        self, content: Tensor, own: RowBatch, other: RowBatch, made: Features, converted: Features, is_adversarial: bool
-    ) -> Tensor:
-        loss = 1 - self._found(content, own.embedding)
-        judged = torch.zeros(())
-        if is_adversarial:
-            real, wrong = self.voice(own.features, own.embedding), self.voice(own.features, other.embedding)
-            for features, embedding in ((made, own.embedding), (converted, other.embedding)):
-                judged = judged + hinge(real, self.voice(features, embedding), wrong[1]) / 2
+    def _critic_step(self, content: Tensor, embedding: Tensor) -> None:
+        loss = 1 - self._found(content, embedding)
         self.against.zero_grad(set_to_none=True)
-        (loss + judged).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         self.against.step()
-        return judged
 
 
 def draw_rows(voices: VoiceSet, chosen: list[int], training: ConversionTraining, rng: np.random.Generator) -> RowBatch:
@@ -176,12 +152,6 @@ def resize(features: Features, tract: Tensor, rng: np.random.Generator) -> tuple
     return Features(envelope, features.f0, features.aperiodicity), tract * ratio
 
 
-def sung_by(features: Features, f0: Tensor) -> Features:
-    """The rows with the mean F0 that ``f0`` ``[B, F]`` has."""
-    octaves = _mean_octave(f0) - _mean_octave(features.f0)
-    return Features(features.envelope, (features.f0 * 2**octaves).clamp(max=500), features.aperiodicity)
-
-
 def reconstruction(made: Features, target: Features, is_full_band: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean differences of the envelopes (nepers), of their changes from row to row, and of the shares of noise."""
     bands = torch.ones(len(is_full_band), 1, BANDS)
@@ -195,16 +165,28 @@ def reconstruction(made: Features, target: Features, is_full_band: Tensor) -> tu
     return envelope, change, noise
 
 
+def new_conversion(voices: VoiceSet) -> Conversion:
+    """Untrained, with the average voice of the training's recordings."""
+    torch.manual_seed(0)
+    conversion = Conversion()
+    mean = voices.embeddings[voices.choose(is_test=False)].mean(axis=0)
+    conversion.adapter.typical.copy_(torch.from_numpy(mean))
+    return conversion
+
+
 def train_conversion(
-    voices: VoiceSet, training: ConversionTraining, folder: Path, report: Callable[[str], None]
+    voices: VoiceSet,
+    training: ConversionTraining,
+    start: Conversion,
+    folder: Path,
+    report: Callable[[str], None],
 ) -> Conversion:
-    """Train, or go on training, in ``folder``; the averaged networks.
+    """Train ``start``, or go on training, in ``folder``; the averaged networks.
 
     ``folder`` gets ``checkpoint.pt``, ``log.csv`` and ``conversion.safetensors``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    trainer = Trainer(training, torch.from_numpy(voices.embeddings[voices.choose(is_test=False)].mean(axis=0)))
+    trainer = Trainer(training, start)
     first = load_checkpoint(folder / "checkpoint.pt", trainer.parts())
     trainer.average.steps = first
     rng = np.random.default_rng(first)
@@ -219,25 +201,6 @@ def train_conversion(
             save_checkpoint(folder / "checkpoint.pt", trainer.parts(), step)
             save_file(trainer.average.network.state_dict(), folder / "conversion.safetensors")
     return trainer.average.network
-
-
-def _voice(batch: RowBatch) -> tuple[Tensor, Tensor, Tensor]:
-    return batch.embedding, batch.tract, batch.is_full_band
-
-
-def _cut(features: Features, start: int, stop: int) -> Features:
-    return Features(*(t[:, start:stop] for t in (features.envelope, features.f0, features.aperiodicity)))
-
-
-def _detached(features: Features) -> Features:
-    return Features(features.envelope.detach(), features.f0, features.aperiodicity.detach())
-
-
-def _mean_octave(f0: Tensor) -> Tensor:
-    """Mean log2 of the voiced rows, ``[B, 1]``."""
-    is_voiced = (f0 > 0).to(f0.dtype)
-    total = (is_voiced * torch.log2(f0.clamp(min=1))).sum(dim=1, keepdim=True)
-    return total / is_voiced.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:

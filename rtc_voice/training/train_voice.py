@@ -16,7 +16,7 @@ from torch import nn
 from rtc_voice.synthesis.wavenet import WaveNetConfig
 from rtc_voice.training.speech_sets import read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
-from rtc_voice.training.train_conversion import ConversionTraining, train_conversion
+from rtc_voice.training.train_conversion import STAGES, new_conversion, train_conversion
 from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
 from rtc_voice.training.voice_data import build_voice_set, open_voice_set
 
@@ -40,17 +40,19 @@ def train_voice(data_dir: Path, work_dir: Path, *, is_tiny: bool, report: Callab
             if done % 20 == 0 or done == len(utterances):
                 report(f"features of {done} of {len(utterances)} recordings")
     voices = open_voice_set(work_dir / "set")
-    conversion, wavenet = ConversionTraining(), WaveNetTraining()
-    sizes = WaveNetConfig()
+    stages, wavenet, sizes = STAGES, WaveNetTraining(), WaveNetConfig()
     if is_tiny:
-        conversion = replace(conversion, steps=30, adversary_from=20, batch=4, log_every=10)
+        stages = tuple(replace(stage, steps=30, batch=4, log_every=10) for stage in STAGES)
         wavenet = replace(wavenet, steps=20, batch=2, log_every=10)
         sizes = replace(sizes, channels=16, layers=4, dilation_cycle=4)
     correction = work_dir / "aperiodicity.safetensors"
     if not correction.is_file():
         error = train_aperiodicity(voices, correction, *((8, 100) if is_tiny else (480, 4000)))
         report(f"correction of the shares of noise: mean error {error:.3f}")
-    converter = train_conversion(voices, conversion, work_dir / "conversion", report)
+    converter = new_conversion(voices)
+    for number, stage in enumerate(stages, 1):
+        converter = train_conversion(voices, stage, converter, work_dir / f"conversion{number}", report)
+        converter.requires_grad_(True)
     export(converter, work_dir / "conversion.safetensors")
     export(
         train_wavenet(voices, sizes, wavenet, converter, work_dir / "wavenet", report),

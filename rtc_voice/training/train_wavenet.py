@@ -175,7 +175,9 @@ def _train_step(
 
 def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:
     """Rise for a twentieth of the steps, then half a cosine down to a twentieth."""
-    share = min(1.0, 20 * step / training.steps) * (0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * step / training.steps)))
+    share = min(1.0, 20 * step / training.steps) * (
+        0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * step / training.steps))
+    )
     for group in optimizer.param_groups:
         group["lr"] = training.rate * share
 

@@ -68,7 +68,9 @@ def test_f0_is_the_voices(f0_hz: float) -> None:
 
 def test_a_longer_tract_lowers_the_formants() -> None:
     short, long = (
-        SpeechAnalysis()(spoken(load_chain(), speech().float(), [voice(150, tract)], 480)).envelope[:, 20:100].mean(dim=1)
+        SpeechAnalysis()(spoken(load_chain(), speech().float(), [voice(150, tract)], 480))
+        .envelope[:, 20:100]
+        .mean(dim=1)
         for tract in (0.9, 1.1)
     )
     ratios = torch.linspace(0.8, 1.3, 101)
