@@ -3,7 +3,7 @@
 import argparse
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.form import markdown
 from benchmarks.judges import Judges, Verdict, word_errors
-from benchmarks.systems import systems
+from benchmarks.systems import System, systems
 from rtc_voice.config import AUDIO
 from rtc_voice.report import commit, machine
+from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.training.speech_sets import load_audio
 from rtc_voice.training.voice_data import AVERAGE_SPACING_HZ, is_test_speaker
 from rtc_voice.training.voice_labels import formant_scale, voiced_f0
@@ -64,9 +65,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     count, voices = (8, 4) if options.quick else (options.clips, 16)
-    sources = list(read(options.sources, count, options.all_speakers))
     each = voices // len(options.targets)
-    targets = [target(clip) for path in options.targets for clip in read(path, each, options.all_speakers)]
+    known = {path: speakers(path, options.all_speakers) for path in [options.sources, *options.targets]}
+    wanted = [clips for path in options.targets for clips in known[path][:each]]
+    taken = {clips[0]["speaker"] for clips in wanted}
+    others = [clips for clips in known[options.sources] if clips[0]["speaker"] not in taken]
+    in_turn = [clips[turn] for turn in range(count) for clips in others if turn < len(clips)]
+    sources = [read(row, options.sources) for row in in_turn[:count]]
+    targets = [target([read(row, path) for row in rows]) for path in options.targets for rows in known[path][:each]]
     title = "Quality: words, naturalness, similarity"
     result: dict[str, object] = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__}
     result["rows"] = rows(sources, targets)
@@ -75,49 +81,76 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def read(manifest: Path, count: int, is_any_speaker: bool) -> Iterator[Clip]:
-    """The first recordings of ``count`` speakers that no training has heard, women and men in turn."""
-    with manifest.open(encoding="utf-8", newline="") as file:
-        table = [row for row in csv.DictReader(file) if is_any_speaker or is_test_speaker(row["speaker"])]
+def speakers(manifest: Path, is_any_speaker: bool) -> list[list[dict[str, str]]]:
+    """The rows of each speaker that no training has heard, women and men in turn."""
     by_speaker: dict[str, list[dict[str, str]]] = {}
-    for row in table:
-        by_speaker.setdefault(row["speaker"], []).append(row)
-    speakers = [rows for rows in by_speaker.values() if float(rows[0]["seconds"]) > 3]
-    men = [rows for rows in speakers if _is_man(rows[0])]
-    women = [rows for rows in speakers if not _is_man(rows[0])]
-    turns = [rows for pair in zip(women, men, strict=False) for rows in pair]
-    chosen = [rows[turn] for turn in range(4) for rows in turns if turn < len(rows)]
-    folder = next(parent for parent in manifest.resolve().parents if (parent / table[0]["file"]).is_file())
-    for row in chosen[:count]:
-        yield Clip(load_audio(folder / row["file"], AUDIO.sample_rate), row["speaker"], row.get("text", ""))
+    with manifest.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if is_any_speaker or is_test_speaker(row["speaker"]):
+                by_speaker.setdefault(row["speaker"], []).append(row)
+    long_enough = [rows for rows in by_speaker.values() if sum(float(row["seconds"]) for row in rows) > 4]
+    men = [rows for rows in long_enough if _is_man(rows[0])]
+    women = [rows for rows in long_enough if not _is_man(rows[0])]
+    return [rows for pair in zip(women, men, strict=False) for rows in pair]
 
 
-def target(clip: Clip) -> Target:
-    """The voice of a recording."""
-    half = len(clip.samples) // 2
-    encoder, known = SpeakerEncoder(), clip.samples[:half]
-    f0, times = voiced_f0(known, AUDIO.sample_rate)
+def read(row: dict[str, str], manifest: Path) -> Clip:
+    """The recording of a manifest's row; its path is relative to a folder above the manifest."""
+    folder = next(parent for parent in manifest.resolve().parents if (parent / row["file"]).is_file())
+    return Clip(load_audio(folder / row["file"], AUDIO.sample_rate), row["speaker"], row.get("text", ""))
+
+
+def target(clips: Sequence[Clip]) -> Target:
+    """The voice of a speaker from the first half of their speech, and the second half to judge by."""
+    encoder, speech = SpeakerEncoder(), np.concatenate([clip.samples for clip in clips])
+    known, rest = np.split(speech, [len(speech) // 2])
+    return Target(voice_of(known), encoder.embed(rest, AUDIO.sample_rate))
+
+
+def voice_of(speech: Samples) -> Voice:
+    """The voice of a recording at 24 kHz."""
+    f0, times = voiced_f0(speech, AUDIO.sample_rate)
     log_f0 = np.log2(f0)
-    tract = AVERAGE_SPACING_HZ / formant_scale(known, AUDIO.sample_rate, times)
-    voice = Voice(encoder.embed(known, AUDIO.sample_rate), float(2 ** log_f0.mean()), float(12 * log_f0.std()), tract)
-    return Target(voice, encoder.embed(clip.samples[half:], AUDIO.sample_rate))
+    tract = AVERAGE_SPACING_HZ / formant_scale(speech, AUDIO.sample_rate, times)
+    embedding = SpeakerEncoder().embed(speech, AUDIO.sample_rate)
+    return Voice(embedding, float(2 ** log_f0.mean()), float(12 * log_f0.std()), tract)
 
 
 def rows(sources: Sequence[Clip], targets: Sequence[Target]) -> list[dict[str, object]]:
-    """The natural sources, then each system on the same pairs of source and target."""
-    judges = Judges()
+    """The natural sources, each system on the same pairs of source and target, and the same words typed."""
+    judges, known = Judges(), systems()
     natural = [judges.judge(clip.samples) for clip in sources]
-    voices = [target(clip).voice for clip in sources]
-    pairs = [(clip, verdict, i % len(targets)) for i, (clip, verdict) in enumerate(zip(sources, natural, strict=True))]
-    made = [row("natural", [Outcome(clip, verdict, verdict, to) for clip, verdict, to in pairs], targets)]
-    for name, system in systems().items():
-        outcomes = [
-            Outcome(clip, verdict, judges.judge(system(clip.samples, own, targets[to].voice)), to)
-            for (clip, verdict, to), own in zip(pairs, voices, strict=True)
-        ]
+    own = [voice_of(clip.samples) for clip in sources]
+    unchanged = [Outcome(c, v, v, i % len(targets)) for i, (c, v) in enumerate(_pairs(sources, natural))]
+    made = [row("natural", unchanged, targets)]
+    for name, system in known.items():
+        outcomes = _outcomes(judges, system, _pairs(sources, natural), own, targets)
         made.append(row(name, outcomes, targets))
-        print(made[-1], flush=True)
-    return made
+    text = TextToSpeech()
+    spoken = [Clip(np.concatenate(list(text.sentences(clip.text))), "text", clip.text) for clip in sources if clip.text]
+    plain = [judges.judge(clip.samples) for clip in spoken]
+    outcomes = _outcomes(judges, known["conversion"], _pairs(spoken, plain), own, targets)
+    return [*made, row("text", outcomes, targets)]
+
+
+def _pairs(clips: Sequence[Clip], verdicts: Sequence[Verdict]) -> list[tuple[Clip, Verdict]]:
+    return list(zip(clips, verdicts, strict=True))
+
+
+def _outcomes(
+    judges: Judges,
+    system: System,
+    sources: Sequence[tuple[Clip, Verdict]],
+    own: Sequence[Voice],
+    targets: Sequence[Target],
+) -> list[Outcome]:
+    """Each source into one target, in turn."""
+    outcomes = []
+    for i, (clip, verdict) in enumerate(sources):
+        to = i % len(targets)
+        made = judges.judge(system(clip.samples, own[i], targets[to].voice))
+        outcomes.append(Outcome(clip, verdict, made, to))
+    return outcomes
 
 
 def row(name: str, outcomes: Sequence[Outcome], targets: Sequence[Target]) -> dict[str, object]:

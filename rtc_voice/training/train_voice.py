@@ -40,9 +40,9 @@ def train_voice(data_dir: Path, work_dir: Path, *, is_tiny: bool, report: Callab
             if done % 20 == 0 or done == len(utterances):
                 report(f"features of {done} of {len(utterances)} recordings")
     voices = open_voice_set(work_dir / "set")
-    stages, wavenet, sizes = STAGES, WaveNetTraining(), WaveNetConfig()
+    stages, wavenet, sizes = list(STAGES), WaveNetTraining(), WaveNetConfig()
     if is_tiny:
-        stages = tuple(replace(stage, steps=30, batch=4, log_every=10) for stage in STAGES)
+        stages = [replace(stage, steps=30, batch=4, log_every=10) for stage in STAGES]
         wavenet = replace(wavenet, steps=20, batch=2, log_every=10)
         sizes = replace(sizes, channels=16, layers=4, dilation_cycle=4)
     correction = work_dir / "aperiodicity.safetensors"
