@@ -51,7 +51,7 @@ class SpectralDistance(nn.Module):
 
 
 def energy_distance(
-    distance: SpectralDistance, samples: tuple[Tensor, Tensor], target: Tensor, band_hz: Tensor
+    distance: SpectralDistance, samples: tuple[Tensor, Tensor], target: Tensor, band_hz: Tensor, *, apart: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """The generalised energy distance, and the plain distance to the target for the log.
 
@@ -63,6 +63,7 @@ def energy_distance(
         samples: two draws ``[B, T]``.
         target: the recording ``[B, T]``.
         band_hz: up to where the recording is to be trusted, ``[B]``.
+        apart: weight of the second term; below 1 the sound gets cleaner than the recordings.
 
     Source:
         Gritsenko, Salimans, van den Berg, Snoek and Kalchbrenner 2020, A spectral energy distance for parallel speech
@@ -72,4 +73,4 @@ def energy_distance(
     with torch.no_grad():
         real = distance.spectra(target)
     to_target = (distance(one, real, band_hz) + distance(other, real, band_hz)).mean()
-    return to_target - distance(one, other, band_hz).mean(), to_target.detach() / 2
+    return to_target - apart * distance(one, other, band_hz).mean(), to_target.detach() / 2

@@ -12,7 +12,7 @@ from tests.synthesis.voices import voice
 @pytest.fixture
 def conversion() -> Conversion:
     torch.manual_seed(1)
-    return Conversion().double()
+    return Conversion().double().eval()
 
 
 def features(batch: int = 1, rows: int = 40) -> Features:
