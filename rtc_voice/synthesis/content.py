@@ -12,7 +12,7 @@ from rtc_voice.synthesis.layers import CausalConv1d
 from rtc_voice.voices.types import Voice
 
 CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
-GUIDANCE = 1.0  # similarity to the target 0.73 to 0.78 without more wrong words, 0.70 with 0
+GUIDANCE = 0.6  # at 1, twice as many words go wrong; docs/voice-model.md
 LOOKAHEAD_ROWS = 2  # that the encoder hears beyond the row it describes
 _HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt
 _CHANNELS = 160
