@@ -12,7 +12,7 @@ from rtc_voice.synthesis.layers import CausalConv1d
 from rtc_voice.voices.types import Voice
 
 CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
-GUIDANCE = 0.6  # at 1, twice as many words go wrong; docs/voice-model.md
+GUIDANCE = 1.0  # how far; at 0 less of the voice, and no fewer wrong words: docs/voice-model.md
 LOOKAHEAD_ROWS = 2  # that the encoder hears beyond the row it describes
 _HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt
 _CHANNELS = 160

@@ -39,10 +39,11 @@ class ConversionTraining:
     save_every: int = 200
 
 
-# Words first, then less of the speaker: from the start, so much noise would leave nothing to learn from.
+# Words first, then less of the speaker, then the words that this cost.
 STAGES = (
     ConversionTraining(steps=1600, rate=1e-3, content_noise=0.15, speaker=0.0),
     ConversionTraining(steps=700, rate=7e-4, content_noise=0.4, speaker=1.5),
+    ConversionTraining(steps=400, rate=6e-4, content_noise=0.2, speaker=0.7),
 )
 
 
