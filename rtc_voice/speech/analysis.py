@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
+from rtc_voice.speech.aperiodicity import load_correction
 from rtc_voice.speech.envelope import Aperiodicity, SpectralEnvelope
 from rtc_voice.speech.pitch import PitchTracker
 from rtc_voice.speech.streaming import State, slide
@@ -37,11 +38,16 @@ class SpeechAnalysis(nn.Module):
         self.pitch = PitchTracker(config.sample_rate, FRAME)
         self.envelope = SpectralEnvelope(config.sample_rate, ENVELOPE_FRAME)
         self.aperiodicity = Aperiodicity(config.sample_rate, FRAME)
+        self.correction = load_correction()
 
     def init_state(self, batch: int) -> State:
         """Silence before the first sample."""
         history = self.pitch.window.new_zeros(batch, FRAME - self.hop)
-        return {"history": history, "pitch": self.pitch.init_state(batch)}
+        return {
+            "history": history,
+            "pitch": self.pitch.init_state(batch),
+            "noise": self.correction.init_state(batch),
+        }
 
     def step(self, chunk: Tensor, state: State) -> Features:
         """The features of the next ``[B, T]`` samples, ``T`` a multiple of the hop; ``state`` moves in place."""
@@ -49,7 +55,15 @@ class SpeechAnalysis(nn.Module):
         f0, _ = self.pitch.step(frames, state["pitch"])
         margin = (FRAME - ENVELOPE_FRAME) // 2
         envelope = self.envelope(frames[..., margin : FRAME - margin], f0)
-        return Features(envelope, f0, self.aperiodicity(frames, f0))
+        noise = self.correction.step(self.aperiodicity(frames, f0), f0, state["noise"])
+        return Features(envelope, f0, noise)
+
+    def measure(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """F0 and the uncorrected shares of noise of a whole signal ``[B, T]``, what the correction is trained on."""
+        state = self.init_state(samples.shape[0])
+        frames = slide(state["history"], samples).unfold(1, FRAME, self.hop)
+        f0, _ = self.pitch.step(frames, state["pitch"])
+        return f0, self.aperiodicity(frames, f0)
 
     def forward(self, samples: Tensor) -> Features:
         """The features of a whole signal ``[B, T]``."""

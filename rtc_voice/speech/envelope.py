@@ -22,6 +22,11 @@ def mel_to_hz(mel: Tensor) -> Tensor:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
+def level(envelope: Tensor) -> Tensor:
+    """Log of the root mean square of the bands, ``[..., N]`` to ``[...]``."""
+    return 0.5 * (torch.logsumexp(2 * envelope, dim=-1) - math.log(envelope.shape[-1]))
+
+
 class SpectralEnvelope(nn.Module):
     """Log-amplitude envelope of each frame at ``BANDS`` mel-spaced points.
 

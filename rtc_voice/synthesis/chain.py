@@ -1,28 +1,37 @@
 """The whole chain: speech in, the same words in another voice out."""
 
 import math
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
+from rtc_voice.speech.envelope import level
 from rtc_voice.speech.streaming import State, put_rows
+from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.mapping import VoiceMap
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
 from rtc_voice.voices.types import Voice
 
+_ASSETS = Path(__file__).parents[1] / "assets"
+CONVERSION_WEIGHTS = _ASSETS / "conversion.safetensors"
+WAVENET_WEIGHTS = _ASSETS / "wavenet.safetensors"
+
 
 class VoiceChain(nn.Module):
-    """Analysis, voice map, excitation, filter and WaveNet in a row; one batch row is one voice."""
+    """Analysis, pitch map, conversion, excitation, filter and WaveNet in a row; one batch row is one voice."""
 
     def __init__(self, config: AudioConfig = AUDIO, wavenet: WaveNetConfig = WaveNetConfig()) -> None:  # noqa: B008 - frozen
         super().__init__()
         self.config = config
         self.analysis = SpeechAnalysis(config)
         self.map = VoiceMap(config.sample_rate)
+        self.conversion = Conversion()
         self.excitation = Excitation(config.sample_rate, config.hop)
         self.filter = MinimumPhaseFilter(config.sample_rate, config.hop)
         self.wavenet = WaveNet(wavenet, config.hop)
@@ -30,7 +39,7 @@ class VoiceChain(nn.Module):
     @property
     def lookahead(self) -> int:
         """Samples by which the output lags the input, before any chunking."""
-        return self.analysis.lookahead
+        return self.analysis.lookahead + LOOKAHEAD_ROWS * self.config.hop
 
     @property
     def latency_ms(self) -> float:
@@ -42,6 +51,7 @@ class VoiceChain(nn.Module):
         return {
             "analysis": self.analysis.init_state(batch),
             "map": self.map.init_state(batch),
+            "conversion": self.conversion.init_state(batch),
             "excitation": self.excitation.init_state(batch),
             "filter": self.filter.init_state(batch),
             "wavenet": self.wavenet.init_state(batch),
@@ -53,15 +63,15 @@ class VoiceChain(nn.Module):
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
         target = self.map.voice_state(voice)
         put_rows({name: state["map"][name] for name in target}, rows, target)
+        put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, self.conversion.voice_state(voice))
         put_rows({"bias": state["wavenet"]["bias"]}, rows, {"bias": self.wavenet.voice_bias(embedding)})
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
-        features = self.map.step(self.analysis.step(chunk, state["analysis"]), state["map"])
-        pulses, noise = self.excitation.step(features.f0, state["excitation"])
-        speech = self.filter.step(pulses, noise, features, state["filter"])
-        signals = torch.stack([speech, pulses * 0.1], dim=1)
-        return speech + self.wavenet.step(signals, conditioning(features), state["wavenet"])
+        heard = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
+        features = self.map.brighten(self.conversion.step(heard, state["conversion"]), state["map"])
+        signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
+        return signals[:, 0] + self.wavenet.step(signals, conditioning(features), loudness(features), state["wavenet"])
 
     def forward(self, samples: Tensor) -> Tensor:
         """A whole signal ``[B, T]`` in an average voice."""
@@ -69,9 +79,25 @@ class VoiceChain(nn.Module):
 
 
 def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
-    """The chain that is shipped: untrained as yet, so the WaveNet's correction is zero."""
-    torch.manual_seed(0)
-    return VoiceChain(config).eval()
+    """The chain that is shipped, with its trained weights."""
+    chain = VoiceChain(config)
+    chain.conversion.load_state_dict(load_file(CONVERSION_WEIGHTS))
+    chain.wavenet.load_state_dict(load_file(WAVENET_WEIGHTS))
+    return chain.float().eval()
+
+
+def source_and_filter(
+    excitation: Excitation, shape: MinimumPhaseFilter, features: Features, excitation_state: State, filter_state: State
+) -> Tensor:
+    """The speech of source and filter, and its pulses, ``[B, 2, T]``."""
+    pulses, noise = excitation.step(features.f0, excitation_state)
+    speech = shape.step(pulses, noise, features, filter_state)
+    return torch.stack([speech, pulses], dim=1)
+
+
+def loudness(features: Features) -> Tensor:
+    """Root mean square of the sound that each row describes, about, ``[B, F]``."""
+    return torch.exp(level(features.envelope))
 
 
 def conditioning(features: Features) -> Tensor:

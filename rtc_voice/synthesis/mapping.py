@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rtc_voice.config import AUDIO
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
 from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ
@@ -15,6 +16,7 @@ AVERAGE_F0_HZ = 159.0  # between men and women; the F0 of a vocal tract of relat
 _TRACT_PER_OCTAVE = -0.2  # men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999
 _PRIOR_ROWS = 12.0  # voiced rows that the first guess of the speaker's F0 is worth
 _MEMORY_ROWS = 1000.0  # voiced rows (10 s) after which the past begins to fade
+_TOP_MEL = hz_to_mel(torch.tensor(AUDIO.sample_rate / 2, dtype=torch.float64)).item()
 _TYPICAL_RANGE = 2.5  # semitones, before the speaker's own is known
 
 
@@ -29,8 +31,7 @@ class VoiceMap(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        self.top_mel = hz_to_mel(torch.tensor(sample_rate / 2, dtype=torch.float64)).item()
-        mel = torch.linspace(0, self.top_mel, BANDS, dtype=torch.float64)
+        mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=torch.float64)
         self.register_buffer("mel_hz", mel_to_hz(mel).float(), persistent=False)
 
     def init_state(self, batch: int) -> State:
@@ -57,16 +58,28 @@ class VoiceMap(nn.Module):
         }
 
     def step(self, features: Features, state: State) -> Features:
-        """The rows of ``features`` in the voice of each row's state; the running estimates move in place."""
+        """The rows of ``features`` as a plain voice changer moves them: F0, formants by size alone, brightness."""
         mean, spread = self._follow(features.f0, state)
-        own = torch.log(features.f0.clamp(min=FLOOR_HZ)) - mean
-        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
-        f0 = torch.where(features.f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), features.f0)
         source_tract = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
-        envelope = self._warp(features.envelope, state["tract"] / source_tract)
+        envelope = warp_envelope(features.envelope, state["tract"] / source_tract)
+        moved = self._moved_f0(features.f0, mean, spread, state)
+        return self.brighten(Features(envelope, moved, features.aperiodicity), state)
+
+    def move_pitch(self, features: Features, state: State) -> Features:
+        """The rows with the F0 of each row's voice; the running estimates move in place."""
+        mean, spread = self._follow(features.f0, state)
+        return Features(features.envelope, self._moved_f0(features.f0, mean, spread, state), features.aperiodicity)
+
+    def brighten(self, features: Features, state: State) -> Features:
+        """The rows tilted around 500 Hz as each row's voice asks."""
         octaves = torch.log2(self.mel_hz.clamp(min=100) / 500) / math.log2(8000 / 500)
         tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1) * (math.log(10) / 20)
-        return Features(envelope + tilt, f0, features.aperiodicity)
+        return Features(features.envelope + tilt, features.f0, features.aperiodicity)
+
+    def _moved_f0(self, f0: Tensor, mean: Tensor, spread: Tensor, state: State) -> Tensor:
+        own = torch.log(f0.clamp(min=FLOOR_HZ)) - mean
+        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
+        return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), f0)
 
     def _follow(self, f0: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the speaker's log F0 up to each row, each ``[B, F]``."""
@@ -82,13 +95,15 @@ class VoiceMap(nn.Module):
             spreads.append(state["source_variance"].sqrt())
         return torch.cat(means, dim=1), torch.cat(spreads, dim=1)
 
-    def _warp(self, envelope: Tensor, ratio: Tensor) -> Tensor:
-        """Read each envelope at its frequencies times ``ratio`` ``[B, F]``: above 1 the formants fall."""
-        position = hz_to_mel(self.mel_hz * ratio.unsqueeze(-1)) / self.top_mel * (BANDS - 1)
-        position = position.clamp(0, BANDS - 1)
-        left = position.floor().clamp(max=BANDS - 2).long()
-        weight = position - left
-        return envelope.gather(-1, left) * (1 - weight) + envelope.gather(-1, left + 1) * weight
+
+def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:
+    """Each envelope ``[B, F, BANDS]`` read at its frequencies times ``ratio`` ``[B, F]``: above 1 the formants fall."""
+    mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=envelope.dtype, device=envelope.device)
+    position = hz_to_mel(mel_to_hz(mel) * ratio.unsqueeze(-1)) / _TOP_MEL * (BANDS - 1)
+    position = position.clamp(0, BANDS - 1)
+    left = position.floor().clamp(max=BANDS - 2).long()
+    weight = position - left
+    return envelope.gather(-1, left) * (1 - weight) + envelope.gather(-1, left + 1) * weight
 
 
 def semitones(count: float) -> float:

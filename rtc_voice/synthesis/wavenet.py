@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from rtc_voice.speech.streaming import State
 from rtc_voice.synthesis.layers import CausalConv1d
 
+_SMALLEST_GAIN = 1e-4
+
 
 @dataclass(frozen=True, slots=True)
 class WaveNetConfig:
@@ -17,10 +19,10 @@ class WaveNetConfig:
     inputs: int = 2  # signals at the sample rate: speech of the filter, and its excitation
     features: int = 87  # values of one conditioning row
     embedding: int = 256  # size of the voice embedding
-    channels: int = 64
-    layers: int = 16
+    channels: int = 48
+    layers: int = 12
     kernel_size: int = 3
-    dilation_cycle: int = 8  # dilations 1, 2, 4 … 128, then again
+    dilation_cycle: int = 6  # dilations 1, 2, 4 … 32, then again
 
     def dilation(self, layer: int) -> int:
         """Dilation of one layer, in folded samples."""
@@ -38,7 +40,7 @@ class WaveNet(nn.Module):
     def __init__(self, config: WaveNetConfig, hop: int) -> None:
         super().__init__()
         self.config = config
-        self.steps_per_hop = hop // config.fold
+        self.hop, self.steps_per_hop = hop, hop // config.fold
         c, n = config.channels, config.layers
         self.enter = nn.Conv1d(config.inputs * config.fold, c, 1)
         self.dilated = nn.ModuleList(CausalConv1d(c, 2 * c, config.kernel_size, config.dilation(i)) for i in range(n))
@@ -47,9 +49,10 @@ class WaveNet(nn.Module):
         self.leave = nn.ModuleList(nn.Conv1d(c, 2 * c, 1) for _ in range(n))
         self.mix = nn.Conv1d(c, c, 1)
         self.out = nn.Conv1d(c, config.fold, 1)
-        nn.init.zeros_(self.out.weight)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
+        # Past the rectifiers: what the gates let through of the speech is already filtered as the features ask.
+        self.direct = nn.Conv1d(c, config.fold, 1, bias=False)
+        for weight in (*self.out.parameters(), *self.direct.parameters()):
+            nn.init.zeros_(weight)
 
     @property
     def receptive_field(self) -> int:
@@ -61,6 +64,7 @@ class WaveNet(nn.Module):
         """Silence in every layer, and no voice yet."""
         state: State = {f"layer{i}": layer.init_state(batch) for i, layer in enumerate(self._dilated())}
         state["bias"] = self.mix.weight.new_zeros(batch, self.local.out_features)
+        state["gain"] = self.mix.weight.new_full((batch, 1), _SMALLEST_GAIN)
         return state
 
     def voice_bias(self, embedding: Tensor) -> Tensor:
@@ -68,30 +72,44 @@ class WaveNet(nn.Module):
         bias: Tensor = self.voice(embedding)
         return bias
 
-    def step(self, signals: Tensor, features: Tensor, state: State) -> Tensor:
+    def step(self, signals: Tensor, features: Tensor, loudness: Tensor, state: State) -> Tensor:
         """The correction for the next samples.
 
         Args:
-            signals: ``[B, inputs, T]``, ``T`` a multiple of the hop.
+            signals: ``[B, inputs, T]``, ``T`` a multiple of the hop; the first is to be corrected, the others have
+                unit size.
             features: ``[B, F, features]``, one row a hop.
+            loudness: root mean square of the first signal around each row, ``[B, F]``: the network works relative to
+                it, so that soft sounds are corrected as carefully as loud ones.
             state: moved in place; ``state["bias"]`` says whose voice.
 
         Returns:
             ``[B, T]``.
         """
-        cycle = self.config.channels
-        x = self.enter(_fold(signals, self.config.fold))
-        condition = (self.local(features) + state["bias"].unsqueeze(1)).transpose(1, 2)
-        condition = condition.repeat_interleave(self.steps_per_hop, dim=-1)
+        gain = self._gain(loudness, state["gain"])
+        relative = torch.cat([signals[:, :1] / gain.unsqueeze(1), signals[:, 1:]], dim=1)
+        x = self.enter(_fold(relative, self.config.fold))
+        condition = (self.local(features) + state["bias"].unsqueeze(1)).transpose(1, 2).unsqueeze(-1)
         skipped = torch.zeros_like(x)
-        for i, (dilated, leave) in enumerate(zip(self._dilated(), self.leave, strict=True)):
-            gates = dilated.step(x, state[f"layer{i}"]) + condition[:, 2 * cycle * i : 2 * cycle * (i + 1)]
-            left = leave(torch.tanh(gates[:, :cycle]) * torch.sigmoid(gates[:, cycle:]))
-            x = x + left[:, :cycle]
-            skipped = skipped + left[:, cycle:]
-        y = self.out(torch.relu(self.mix(torch.relu(skipped / self.config.layers**0.5))))
+        layers = zip(self._dilated(), self.leave, condition.chunk(self.config.layers, dim=1), strict=True)
+        for i, (dilated, leave, rows) in enumerate(layers):
+            by_hop = torch.unflatten(dilated.step(x, state[f"layer{i}"]), -1, (-1, self.steps_per_hop))
+            moved = by_hop + rows
+            shape, gate = moved.flatten(-2).chunk(2, dim=1)
+            onward, aside = leave(torch.tanh(shape) * torch.sigmoid(gate)).chunk(2, dim=1)
+            x = x + onward
+            skipped = skipped + aside
+        skipped = skipped / self.config.layers**0.5
+        y = self.out(torch.relu(self.mix(torch.relu(skipped)))) + self.direct(skipped)
         correction: Tensor = y.transpose(1, 2).flatten(1)
-        return correction
+        return correction * gain
+
+    def _gain(self, loudness: Tensor, before: Tensor) -> Tensor:
+        """``loudness`` as a line from row to row, ``[B, T]``; ``before`` moves in place."""
+        rows = torch.cat([before, loudness.clamp(min=_SMALLEST_GAIN)], dim=1)
+        before.copy_(rows[:, -1:])
+        ramp = torch.arange(1, self.hop + 1, dtype=rows.dtype, device=rows.device) / self.hop
+        return torch.lerp(rows[:, :-1, None], rows[:, 1:, None], ramp).flatten(1)
 
     def _dilated(self) -> list[CausalConv1d]:
         return [layer for layer in self.dilated if isinstance(layer, CausalConv1d)]

@@ -1,0 +1,199 @@
+"""What is said, without who says it; and how a voice would say it."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rtc_voice.speech.analysis import Features
+from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel, level, mel_to_hz
+from rtc_voice.speech.streaming import State, map_state, slide
+from rtc_voice.synthesis.layers import CausalConv1d
+from rtc_voice.voices.types import Voice
+
+CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
+GUIDANCE = 1.0  # how far; at 0 less of the voice, and no fewer wrong words: docs/voice-model.md
+LOOKAHEAD_ROWS = 2  # that the encoder hears beyond the row it describes
+_HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt
+_CHANNELS = 160
+_LEVEL_DECAY = 0.01  # of the running speech level, nepers a row: 9 dB a second
+_SHARES = len(APERIODICITY_EDGES_HZ) - 1
+_EMBEDDING = 256
+
+_TOP_MEL = hz_to_mel(torch.tensor(12_000.0)).item()
+HEARD_BANDS = int((mel_to_hz(torch.linspace(0, _TOP_MEL, BANDS)) < _HEARD_HZ).sum())
+
+
+class GatedStack(nn.Module):
+    """Gated causal convolutions with residuals over rows, ``[B, C, F]`` to ``[B, C, F]``."""
+
+    def __init__(self, channels: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dilated = nn.ModuleList(CausalConv1d(channels, 2 * channels, 3, d) for d in dilations)
+        self.leave = nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in dilations)
+
+    def init_state(self, batch: int) -> State:
+        """Silence in every layer."""
+        return {f"layer{i}": layer.init_state(batch) for i, layer in enumerate(self._dilated())}
+
+    def step(self, x: Tensor, state: State, film: Tensor) -> Tensor:
+        """The next rows; ``film`` ``[B, layers * 4 * C, 1]`` scales and shifts the gates of each layer."""
+        layers = zip(self._dilated(), self.leave, film.chunk(len(self.leave), dim=1), strict=True)
+        for i, (dilated, leave, own) in enumerate(layers):
+            scale, shift = own.chunk(2, dim=1)
+            shape, gate = (dilated.step(x, state[f"layer{i}"]) * (1 + scale) + shift).chunk(2, dim=1)
+            x = x + leave(torch.tanh(shape) * torch.sigmoid(gate))
+        return x
+
+    def _dilated(self) -> list[CausalConv1d]:
+        return [layer for layer in self.dilated if isinstance(layer, CausalConv1d)]
+
+
+class ContentEncoder(nn.Module):
+    """Features of anybody's speech to content rows, ``LOOKAHEAD_ROWS`` late."""
+
+    no_film: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        dilations = (1, 2, 4, 1, 2, 4)
+        self.enter = nn.Conv1d(HEARD_BANDS + _SHARES, _CHANNELS, 1)
+        self.stack = GatedStack(_CHANNELS, dilations)
+        self.out = nn.Conv1d(_CHANNELS, CONTENT, 1)
+        self.register_buffer("no_film", torch.zeros(1, len(dilations) * 4 * _CHANNELS, 1), persistent=False)
+
+    def init_state(self, batch: int) -> State:
+        """Silence, at the level of average speech."""
+        return {"stack": self.stack.init_state(batch), "level": self.no_film.new_full((batch, 1), -3.0)}
+
+    def step(self, features: Features, state: State) -> Tensor:
+        """Content ``[B, CONTENT, F]`` in [-1, 1]: row ``i`` says what was heard at row ``i - LOOKAHEAD_ROWS``."""
+        heard = features.envelope[..., :HEARD_BANDS]
+        peak = _running_peak(level(heard), state["level"]).unsqueeze(-1)
+        # Relative to speech level, 52 dB down to silence.
+        shape = (heard - peak).clamp(-6, 3) / 2 + 1
+        rows = torch.cat([shape, features.aperiodicity], dim=-1).transpose(1, 2)
+        return torch.tanh(self.out(self.stack.step(self.enter(rows), state["stack"], self.no_film)))
+
+
+class Adapter(nn.Module):
+    """Content in a voice: the envelope and the noise that this voice would give it."""
+
+    typical: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        dilations = (1, 2, 4, 1)
+        self.enter = nn.Conv1d(CONTENT + 3 + _SHARES, _CHANNELS, 1)
+        self.stack = GatedStack(_CHANNELS, dilations)
+        self.voice = nn.Sequential(
+            nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), nn.Linear(96, len(dilations) * 4 * _CHANNELS)
+        )
+        self.out = nn.Conv1d(_CHANNELS, BANDS + _SHARES, 1)
+        # The mean of the embeddings of the training: an average voice.
+        self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
+
+    def init_state(self, batch: int) -> State:
+        """Silence, in an average voice."""
+        film = self.film(self.typical.unsqueeze(0), self.typical.new_ones(1, 1)).detach()
+        return {"stack": self.stack.init_state(batch), "film": film.repeat(batch, 1)}
+
+    def film(self, embedding: Tensor, tract: Tensor) -> Tensor:
+        """What a voice does to each layer, made once a voice.
+
+        Args:
+            embedding: ``[B, 256]``.
+            tract: relative length of the vocal tract, ``[B, 1]``.
+        """
+        made: Tensor = self.voice(torch.cat([embedding * _EMBEDDING**0.5, torch.log(tract) * 10], dim=-1))
+        return made
+
+    def step(self, content: Tensor, features: Features, state: State) -> Features:
+        """The next rows.
+
+        Args:
+            content: ``[B, CONTENT, F]``.
+            features: of the rows that ``content`` describes, F0 already that of the voice; their envelope gives no
+                more than the level.
+            state: moved in place; ``state["film"]`` says whose voice.
+        """
+        is_voiced = (features.f0 > 0).to(content.dtype)
+        pitch = is_voiced * torch.log2(features.f0.clamp(min=1) / 160)
+        loudness = level(features.envelope[..., :HEARD_BANDS])
+        known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=1)
+        x = self.enter(torch.cat([content, known, features.aperiodicity.transpose(1, 2)], dim=1))
+        made = self.out(self.stack.step(x, state["stack"], state["film"].unsqueeze(-1))).transpose(1, 2)
+        envelope = (made[..., :BANDS] * 2 + loudness.unsqueeze(-1) - 1).clamp(min=math.log(FLOOR))
+        noise = torch.sigmoid(made[..., BANDS:])
+        return Features(envelope, features.f0, torch.where(is_voiced.unsqueeze(-1) > 0, noise, torch.ones_like(noise)))
+
+
+def _running_peak(levels: Tensor, before: Tensor) -> Tensor:
+    """The peak of ``levels`` ``[B, F]`` so far, forgotten at ``_LEVEL_DECAY``; ``before`` moves in place."""
+    count = torch.arange(1, levels.shape[1] + 1, dtype=levels.dtype, device=levels.device)
+    fallen = _LEVEL_DECAY * count
+    raised = torch.cummax(levels + fallen, dim=1).values
+    peak = torch.maximum(raised, before.clone()) - fallen
+    before.copy_(peak[:, -1:].detach())
+    return peak
+
+
+class Conversion(nn.Module):
+    """Encoder, delay and adapter: features of any speaker to those of the voice of each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.adapter = ContentEncoder(), Adapter()
+
+    def init_state(self, batch: int) -> State:
+        """Silence, in an average voice."""
+        late = BANDS + _SHARES + 1
+        silent = self.adapter.out.weight.new_zeros(batch, late, LOOKAHEAD_ROWS)
+        silent[:, :BANDS] = math.log(FLOOR)
+        silent[:, BANDS : BANDS + _SHARES] = 1
+        return {
+            "encoder": self.encoder.init_state(batch),
+            # Of each row its own voice and the average one, side by side so that both are one step of the adapter.
+            "adapter": map_state(lambda t: t.unflatten(0, (batch, 2)), self.adapter.init_state(2 * batch)),
+            "late": silent,
+        }
+
+    def voice_state(self, voice: Voice) -> State:
+        """One row of what ``voice`` sets in the adapter's state."""
+        like = self.adapter.out.weight
+        embedding = torch.from_numpy(voice.embedding).to(like).unsqueeze(0)
+        return self.film(embedding, like.new_full((1, 1), voice.tract))
+
+    def film(self, embedding: Tensor, tract: Tensor) -> State:
+        """What voices ``[B, 256]`` with tracts ``[B, 1]`` set in the adapter's state."""
+        typical = self.adapter.film(self.adapter.typical.unsqueeze(0), torch.ones_like(tract[:1]))
+        return {"film": torch.stack([self.adapter.film(embedding, tract), typical.expand(len(tract), -1)], dim=1)}
+
+    def step(self, features: Features, state: State) -> Features:
+        """The next rows, ``LOOKAHEAD_ROWS`` late; F0 must already be that of the voice.
+
+        Content keeps a little of the speaker, which moves both the voice and the average voice the same way: going on
+        in the direction from the one to the other takes some of it out and makes the voice more its own.
+        """
+        return self.adapt(self.encoder.step(features, state["encoder"]), features, state)
+
+    def adapt(self, content: Tensor, features: Features, state: State) -> Features:
+        """``step`` with the content known; of ``features`` only F0, noise and level are used."""
+        late = _twice(delay(features, state["late"]))
+        both = map_state(lambda t: t.flatten(0, 1), state["adapter"])
+        made = self.adapter.step(content.repeat_interleave(2, dim=0), late, both)
+        own, typical = made.envelope[0::2], made.envelope[1::2]
+        return Features(own + GUIDANCE * (own - typical), made.f0[0::2], made.aperiodicity[0::2])
+
+
+def _twice(features: Features) -> Features:
+    """Every row of the batch twice in a row."""
+    parts = (features.envelope, features.f0, features.aperiodicity)
+    return Features(*(part.repeat_interleave(2, dim=0) for part in parts))
+
+
+def delay(features: Features, late: Tensor) -> Features:
+    """``features`` as many rows late as ``late`` ``[B, bands + shares + 1, rows]`` holds; it moves in place."""
+    joined = torch.cat([features.envelope, features.aperiodicity, features.f0.unsqueeze(-1)], dim=-1)
+    rows = slide(late, joined.transpose(1, 2)).transpose(1, 2)[:, : joined.shape[1]]
+    return Features(rows[..., :BANDS], rows[..., -1], rows[..., BANDS:-1])

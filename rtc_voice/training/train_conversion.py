@@ -1,0 +1,219 @@
+"""Train the content encoder and the adapter: perturb a recording's features, give back the recording's own."""
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from rtc_voice.speech.analysis import Features
+from rtc_voice.speech.envelope import BANDS
+from rtc_voice.synthesis.content import HEARD_BANDS, LOOKAHEAD_ROWS, Conversion
+from rtc_voice.synthesis.mapping import warp_envelope
+from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
+from rtc_voice.training.speaker_critic import SpeakerCritic
+from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
+
+FIGURES = ("envelope", "change", "noise", "speaker_found")
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionTraining:
+    """How long, and how hard the speaker is kept out of the content."""
+
+    steps: int
+    rate: float
+    content_noise: float  # added to values in [-1, 1]: the more of it, the less room for anything but the words
+    speaker: float  # weight of what a critic still finds of the speaker in the content
+    batch: int = 16
+    rows: int = 200  # of a segment, 2 s
+    critic_rate: float = 1e-3
+    log_every: int = 50
+    save_every: int = 200
+
+
+# Words first, then less of the speaker, then the words that this cost.
+STAGES = (
+    ConversionTraining(steps=1600, rate=1e-3, content_noise=0.15, speaker=0.0),
+    ConversionTraining(steps=700, rate=7e-4, content_noise=0.4, speaker=1.5),
+    ConversionTraining(steps=400, rate=6e-4, content_noise=0.2, speaker=0.7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Segments of features, and whose they are."""
+
+    features: Features
+    embedding: Tensor  # ``[B, 256]``
+    tract: Tensor  # ``[B, 1]``
+    is_full_band: Tensor  # ``[B]``
+
+
+class Trainer:
+    """The networks, the critic and their optimisers, and one step of all."""
+
+    def __init__(self, training: ConversionTraining, start: Conversion) -> None:
+        self.training = training
+        self.conversion, self.critic = start, SpeakerCritic()
+        self.average = Average(self.conversion)
+        self.optimizer = torch.optim.AdamW(self.conversion.parameters(), betas=(0.9, 0.98), weight_decay=1e-3)
+        self.against = torch.optim.AdamW(self.critic.parameters(), lr=training.critic_rate, betas=(0.5, 0.98))
+
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """All that a checkpoint holds."""
+        return {
+            "conversion": self.conversion,
+            "average": self.average.network,
+            "critic": self.critic,
+            "optimizer": self.optimizer,
+            "against": self.against,
+        }
+
+    def step(self, number: int, batch: RowBatch, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Train on one batch; ``FIGURES`` of it."""
+        self._set_rate(number)
+        rows = batch.features.f0.shape[1]
+        target, tract = resize(batch.features, batch.tract, rng)
+        encoder, adapter = self.conversion.encoder, self.conversion.adapter
+        clean = encoder.step(disguise(batch.features, rng), encoder.init_state(len(tract)))
+        content = clean + self.training.content_noise * torch.randn_like(clean)
+        self._critic_step(content.detach(), batch.embedding)
+
+        state = adapter.init_state(len(tract))
+        state["film"] = adapter.film(batch.embedding, tract)
+        late = Features(*(t[:, : rows - LOOKAHEAD_ROWS] for t in (target.envelope, target.f0, target.aperiodicity)))
+        made = adapter.step(content[..., LOOKAHEAD_ROWS:], late, state)
+        envelope, change, noise = reconstruction(made, late, batch.is_full_band)
+        found = self._found(content, batch.embedding).clamp(min=0)
+        hiding = self.training.speaker * min(1.0, number / 300)
+        loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.follow(self.conversion)
+        return np.array([figure.item() for figure in (envelope, change, noise, found)])
+
+    def _set_rate(self, number: int) -> None:
+        """Rise for 100 steps, then half a cosine."""
+        share = 0.02 + 0.49 * (1 + math.cos(math.pi * number / self.training.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.rate * min(1.0, number / 100) * share
+
+    def _found(self, content: Tensor, embedding: Tensor) -> Tensor:
+        """How well the critic guesses from content in which way the speaker is not typical: chance is 0."""
+        own = nn.functional.normalize(embedding - self.conversion.adapter.typical, dim=-1)
+        found: Tensor = (self.critic(content) * own).sum(dim=-1).mean()
+        return found
+
+    def _critic_step(self, content: Tensor, embedding: Tensor) -> None:
+        loss = 1 - self._found(content, embedding)
+        self.against.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.against.step()
+
+
+def draw_rows(voices: VoiceSet, chosen: list[int], training: ConversionTraining, rng: np.random.Generator) -> RowBatch:
+    """Random segments of the recordings ``chosen``."""
+    picked = rng.choice([i for i in chosen if voices.entries[i].rows > training.rows], training.batch)
+    starts = [int(rng.integers(voices.entries[i].rows - training.rows)) for i in picked]
+    segments = [voices.features(i, s, training.rows) for i, s in zip(picked, starts, strict=True)]
+    return RowBatch(
+        to_features(torch.from_numpy(np.stack(segments))),
+        torch.from_numpy(voices.embeddings[picked]),
+        torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32),
+        torch.tensor([voices.entries[i].band_hz == FULL_BAND_HZ for i in picked]),
+    )
+
+
+def disguise(features: Features, rng: np.random.Generator) -> Features:
+    """The same words from another throat, through another microphone, in another room's noise."""
+    batch, rows, _ = features.envelope.shape
+    ratio = np.exp(rng.uniform(-0.18, 0.18, (batch, 1)))
+    envelope = warp_envelope(features.envelope, _tensor(ratio).expand(batch, rows))
+    bend = np.cos(np.pi * np.outer(np.arange(1, 5), np.linspace(0, 1, BANDS)))
+    curve = rng.normal(0, 1, (batch, 1, 4)) @ bend * 0.35 + rng.uniform(-0.7, 0.7, (batch, 1, 1))
+    hiss = rng.uniform(-9, -4.5, (batch, 1, 1)) + rng.normal(0, 0.3, (batch, rows, BANDS))
+    noisy = torch.logaddexp(2 * (envelope + _tensor(curve)), 2 * _tensor(hiss)) / 2
+    return Features(noisy, features.f0, features.aperiodicity)
+
+
+def resize(features: Features, tract: Tensor, rng: np.random.Generator) -> tuple[Features, Tensor]:
+    """The target as a slightly larger or smaller person, so that the size stays a knob of its own."""
+    ratio = _tensor(np.exp(rng.uniform(-0.06, 0.06, tuple(tract.shape))))
+    envelope = warp_envelope(features.envelope, ratio.expand(-1, features.f0.shape[1]))
+    return Features(envelope, features.f0, features.aperiodicity), tract * ratio
+
+
+def reconstruction(made: Features, target: Features, is_full_band: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean differences of the envelopes (nepers), of their changes from row to row, and of the shares of noise."""
+    bands = torch.ones(len(is_full_band), 1, BANDS)
+    bands[~is_full_band, :, HEARD_BANDS:] = 0
+    floor = -7.5  # softer than this nobody hears it
+    error = made.envelope.clamp(min=floor) - target.envelope.clamp(min=floor)
+    envelope = (error.abs() * bands).sum() / (bands.sum() * error.shape[1])
+    change = (error.diff(dim=1).abs() * bands).sum() / (bands.sum() * error.shape[1])
+    is_voiced = (target.f0 > 0).unsqueeze(-1)
+    noise = ((made.aperiodicity - target.aperiodicity).abs() * is_voiced).mean()
+    return envelope, change, noise
+
+
+def new_conversion(voices: VoiceSet) -> Conversion:
+    """Untrained, with the average voice of the training's recordings."""
+    torch.manual_seed(0)
+    conversion = Conversion()
+    mean = voices.embeddings[voices.choose(is_test=False)].mean(axis=0)
+    conversion.adapter.typical.copy_(torch.from_numpy(mean))
+    return conversion
+
+
+def train_conversion(
+    voices: VoiceSet,
+    training: ConversionTraining,
+    start: Conversion,
+    folder: Path,
+    report: Callable[[str], None],
+) -> Conversion:
+    """Train ``start``, or go on training, in ``folder``; the averaged networks.
+
+    ``folder`` gets ``checkpoint.pt``, ``log.csv`` and ``conversion.safetensors``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(training, start)
+    first = load_checkpoint(folder / "checkpoint.pt", trainer.parts())
+    trainer.average.steps = first
+    rng = np.random.default_rng(first)
+    chosen, started, sums = voices.choose(is_test=False), time.perf_counter(), np.zeros(len(FIGURES))
+    for step in range(first + 1, training.steps + 1):
+        sums += trainer.step(step, draw_rows(voices, chosen, training, rng), rng)
+        if step % training.log_every == 0:
+            speed = (step - first) / (time.perf_counter() - started)
+            _log(folder / "log.csv", step, sums / training.log_every, speed, report)
+            sums[:] = 0
+        if step % training.save_every == 0 or step == training.steps:
+            save_checkpoint(folder / "checkpoint.pt", trainer.parts(), step)
+            save_file(trainer.average.network.state_dict(), folder / "conversion.safetensors")
+    return trainer.average.network
+
+
+def _tensor(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _log(path: Path, step: int, means: NDArray[np.float64], speed: float, report: Callable[[str], None]) -> None:
+    is_new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(["step", *FIGURES, "steps_per_s"])
+        writer.writerow([step, *(f"{mean:.4f}" for mean in means), f"{speed:.2f}"])
+    figures = ", ".join(f"{name} {mean:.4f}" for name, mean in zip(FIGURES, means, strict=True))
+    report(f"step {step}: {figures}, {speed:.2f} steps/s")
