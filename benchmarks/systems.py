@@ -20,7 +20,7 @@ System = Callable[[Samples, Voice, Voice], Samples]
 
 def systems() -> dict[str, System]:
     """By name; the first two keep the source's voice."""
-    chain, mute = load_chain(), _without_wavenet(load_chain())
+    chain, mute = load_chain(learned=True), _without_wavenet(load_chain(learned=True))
     return {
         "copy_no_wavenet": lambda samples, own, _: _copy(mute, samples, own),
         "copy": lambda samples, own, _: _copy(chain, samples, own),
@@ -32,8 +32,7 @@ def systems() -> dict[str, System]:
 
 def _without_wavenet(chain: VoiceChain) -> VoiceChain:
     """``chain`` with a WaveNet that corrects nothing."""
-    for value in (*chain.wavenet.out.parameters(), *chain.wavenet.direct.parameters()):
-        torch.nn.init.zeros_(value)
+    chain.wavenet.run = lambda signals, features, loudness, state: torch.zeros_like(signals[:, 0])
     return chain
 
 
@@ -56,7 +55,7 @@ def _synthesis(chain: VoiceChain, features: Features, voice: Voice) -> Samples:
     state = chain.init_state(1)
     chain.set_voice(voice, state, 0)
     signals = source_and_filter(chain.excitation, chain.filter, features, state["excitation"], state["filter"])
-    correction = chain.wavenet.step(signals, conditioning(features), loudness(features), state["wavenet"])
+    correction = chain.wavenet.run(signals, conditioning(features), loudness(features), state["wavenet"])
     made: Samples = (signals[:, 0] + correction)[0].clamp(-1, 1).numpy()
     return made
 

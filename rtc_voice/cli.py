@@ -30,6 +30,9 @@ _err = Console(stderr=True, highlight=False)
 _SWITCH_INTERVAL_S = 0.001  # so that no thread keeps the event loop waiting for Python's lock for 5 ms
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Learned = Annotated[
+    bool, typer.Option("--learned", help="Learned conversion, an experiment: nearer to the voice, some words are lost.")
+]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
 
 
@@ -83,6 +86,7 @@ def serve(
     port: Port = 8080,
     max_calls: Annotated[int, typer.Option(help="Calls at once.", min=1, max=64)] = 4,
     cache: Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")] = None,
+    learned: Learned = False,
 ) -> None:
     """The bot alone: answers offers at /offer and serves the page."""
     from rtc_voice.bot import BotConfig
@@ -92,7 +96,10 @@ def serve(
         status = _err.status("loading models …")
         status.start()
         try:
-            async with _serving(BotConfig(max_calls=max_calls, cache_file=cache), host, port) as (url, _):
+            async with _serving(BotConfig(max_calls=max_calls, cache_file=cache, learned=learned), host, port) as (
+                url,
+                _,
+            ):
                 status.stop()
                 # The first line of output is the address, for scripts.
                 print(url, flush=True)  # noqa: T201
@@ -110,6 +117,7 @@ def say(
     photo: Annotated[Path, typer.Option(help="Picture whose largest face speaks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("out.wav"),
     play: Annotated[bool, typer.Option("--play", help="Play it instead of writing a file.")] = False,
+    learned: Learned = False,
 ) -> None:
     """A photo speaks, without a call."""
     import numpy as np
@@ -125,7 +133,7 @@ def say(
     with _err.status("looking at the photo …"):
         voice = offline.voice_of(read_picture(photo))
     with _err.status("speaking …"):
-        samples = np.concatenate(list(offline.say(text, voice)))
+        samples = np.concatenate(list(offline.say(text, voice, learned=learned)))
     _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
     if play:
         _play(samples, AUDIO.sample_rate)
@@ -192,6 +200,20 @@ def attributes(
         figures = fit(data, out, lambda line: status.update(line))
     for name, figure in figures.items():
         _out.print(f"{name}: {figure:.3g}")
+
+
+@train.command()
+def export() -> None:
+    """Write the shipped networks as ONNX graphs again, after new weights (about 30 s; needs the extra `train`)."""
+    try:
+        import onnxscript  # noqa: F401 - what torch's exporter needs
+    except ModuleNotFoundError as error:
+        raise MissingPartError(f"{error.name} is not installed", "pip install 'rtc-voice[train]'") from error
+    from rtc_voice.training.export import export_chain
+
+    _prepare()
+    with _err.status("loading …") as status:
+        export_chain(lambda line: status.update(line))
 
 
 def _prepare() -> None:

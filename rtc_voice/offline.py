@@ -12,6 +12,7 @@ from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
+from rtc_voice.synthesis.mapping import TEXT_VOICE, Speaker
 from rtc_voice.voices.predictor import AttributePredictor
 from rtc_voice.voices.types import Voice
 
@@ -34,7 +35,12 @@ def voice_of(picture: Picture) -> Voice:
     return AttributePredictor().predict(FaceEmbedder().embed(picture, faces[0]))
 
 
-def convert(source: Samples, voice: Voice, chain: VoiceChain | None = None) -> Iterator[Samples]:
+def convert(
+    source: Samples,
+    voice: Voice,
+    chain: VoiceChain | None = None,
+    speaker: Speaker = Speaker(),  # noqa: B008 - frozen
+) -> Iterator[Samples]:
     """Source speech (24 kHz mono, peak 1, ``[T]``) in ``voice``, in the very chunks of a call.
 
     What comes out is as long as what goes in: the lookahead is cut off at the start and filled up at the end.
@@ -45,6 +51,7 @@ def convert(source: Samples, voice: Voice, chain: VoiceChain | None = None) -> I
     with torch.inference_mode():
         state = chain.init_state(1)
         chain.set_voice(voice, state, 0)
+        chain.set_speaker(speaker, state, 0)
         for chunk in np.split(padded, len(padded) // size):
             out = chain.step(torch.from_numpy(chunk)[None], state)[0].clamp(-1, 1).numpy()
             piece = out[min(skip, size) :][:left]
@@ -52,12 +59,12 @@ def convert(source: Samples, voice: Voice, chain: VoiceChain | None = None) -> I
             yield piece
 
 
-def say(text: str, voice: Voice) -> Iterator[Samples]:
-    """``text`` in ``voice``, 24 kHz mono, chunk by chunk.
+def say(text: str, voice: Voice, *, learned: bool = False) -> Iterator[Samples]:
+    """``text`` in ``voice``, 24 kHz mono, chunk by chunk; ``learned`` as for ``load_chain``.
 
     Raises:
         TextError: nothing can be spoken.
     """
-    chain = load_chain()
+    chain = load_chain(learned=learned)
     for sentence in TextToSpeech().sentences(text):
-        yield from convert(sentence, voice, chain)
+        yield from convert(sentence, voice, chain, TEXT_VOICE)

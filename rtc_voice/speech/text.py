@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rtc_voice.errors import TextError
 
 SAMPLE_RATE = 24_000  # Hz
+F0_HZ, F0_RANGE_SEMITONES = 199.0, 5.0  # of the voice, measured by our own tracker over five sentences
 _AUDIBLE = 0.01  # of the sentence's peak
 _LEAD_S, _TAIL_S = 0.01, 0.12  # silence kept around a sentence; the voice itself leaves 0.3 s before and 0.4 s after
 

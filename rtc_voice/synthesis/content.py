@@ -1,6 +1,7 @@
 """What is said, without who says it; and how a voice would say it."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,7 @@ class ContentEncoder(nn.Module):
         self.stack = GatedStack(_CHANNELS, dilations)
         self.out = nn.Conv1d(_CHANNELS, CONTENT, 1)
         self.register_buffer("no_film", torch.zeros(1, len(dilations) * 4 * _CHANNELS, 1), persistent=False)
+        self.run: Callable[..., Tensor] = self.network
 
     def init_state(self, batch: int) -> State:
         """Silence, at the level of average speech."""
@@ -73,7 +75,11 @@ class ContentEncoder(nn.Module):
         # Relative to speech level, 52 dB down to silence.
         shape = (heard - peak).clamp(-6, 3) / 2 + 1
         rows = torch.cat([shape, features.aperiodicity], dim=-1).transpose(1, 2)
-        return torch.tanh(self.out(self.stack.step(self.enter(rows), state["stack"], self.no_film)))
+        return self.run(rows, state["stack"])
+
+    def network(self, rows: Tensor, state: State) -> Tensor:
+        """What ``run`` does unless an exported step stands in: rows ``[B, bands + shares, F]`` to content."""
+        return torch.tanh(self.out(self.stack.step(self.enter(rows), state, self.no_film)))
 
 
 class Adapter(nn.Module):
@@ -92,6 +98,7 @@ class Adapter(nn.Module):
         self.out = nn.Conv1d(_CHANNELS, BANDS + _SHARES, 1)
         # The mean of the embeddings of the training: an average voice.
         self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
+        self.run: Callable[..., Tensor] = self.network
 
     def init_state(self, batch: int) -> State:
         """Silence, in an average voice."""
@@ -121,11 +128,16 @@ class Adapter(nn.Module):
         pitch = is_voiced * torch.log2(features.f0.clamp(min=1) / 160)
         loudness = level(features.envelope[..., :HEARD_BANDS])
         known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=1)
-        x = self.enter(torch.cat([content, known, features.aperiodicity.transpose(1, 2)], dim=1))
-        made = self.out(self.stack.step(x, state["stack"], state["film"].unsqueeze(-1))).transpose(1, 2)
+        rows = torch.cat([content, known, features.aperiodicity.transpose(1, 2)], dim=1)
+        made = self.run(rows, state["film"], state["stack"]).transpose(1, 2)
         envelope = (made[..., :BANDS] * 2 + loudness.unsqueeze(-1) - 1).clamp(min=math.log(FLOOR))
         noise = torch.sigmoid(made[..., BANDS:])
         return Features(envelope, features.f0, torch.where(is_voiced.unsqueeze(-1) > 0, noise, torch.ones_like(noise)))
+
+    def network(self, rows: Tensor, film: Tensor, state: State) -> Tensor:
+        """What ``run`` does unless an exported step stands in: rows ``[B, C, F]`` to ``[B, bands + shares, F]``."""
+        made: Tensor = self.out(self.stack.step(self.enter(rows), state, film.unsqueeze(-1)))
+        return made
 
 
 def _running_peak(levels: Tensor, before: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The one streaming layer that networks here are made of."""
 
-import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.streaming import slide
@@ -19,14 +18,7 @@ class CausalConv1d(nn.Conv1d):
 
     def step(self, chunk: Tensor, history: Tensor) -> Tensor:
         """Filter the next chunk and slide ``history`` forward in place."""
-        joined = slide(history, chunk)
-        if self.training or torch.compiler.is_compiling():
-            return super().forward(joined)
-        # The same sum with the taps side by side: for one row, torch 2.13 takes three times as long over a dilation.
-        apart, count = self.dilation[0], chunk.shape[-1]
-        taps = [joined[..., i * apart : i * apart + count] for i in range(self.kernel_size[0])]
-        beside = torch.stack(taps, dim=-1).flatten(-2)
-        return nn.functional.conv1d(beside, self.weight, self.bias, stride=self.kernel_size[0])
+        return super().forward(slide(history, chunk))
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter a whole signal."""

@@ -1,11 +1,13 @@
 """From the features of whoever spoke to those of the voice that shall be heard."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO
+from rtc_voice.speech import text
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
 from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ
@@ -18,6 +20,18 @@ _PRIOR_ROWS = 12.0  # voiced rows that the first guess of the speaker's F0 is wo
 _MEMORY_ROWS = 1000.0  # voiced rows (10 s) after which the past begins to fade
 _TOP_MEL = hz_to_mel(torch.tensor(AUDIO.sample_rate / 2, dtype=torch.float64)).item()
 _TYPICAL_RANGE = 2.5  # semitones, before the speaker's own is known
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """What is known of the speaker whose speech goes in; corrected as it is heard."""
+
+    f0_hz: float = AVERAGE_F0_HZ
+    f0_range_semitones: float = _TYPICAL_RANGE
+    rows_heard: float = _PRIOR_ROWS  # voiced rows that this knowledge is worth
+
+
+TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=300.0)
 
 
 class VoiceMap(nn.Module):
@@ -38,9 +52,7 @@ class VoiceMap(nn.Module):
         """An average speaker and an average voice."""
         row = self.mel_hz.new_ones(batch, 1)
         return {
-            "source_log_f0": row * math.log(AVERAGE_F0_HZ),
-            "source_variance": row * semitones(_TYPICAL_RANGE) ** 2,
-            "rows_heard": row * _PRIOR_ROWS,
+            **{name: value * row for name, value in self.speaker_state(Speaker()).items()},
             "log_f0": row * math.log(AVERAGE_F0_HZ),
             "range": row * semitones(_TYPICAL_RANGE),
             "tract": row.clone(),
@@ -55,6 +67,15 @@ class VoiceMap(nn.Module):
             "range": row * semitones(voice.f0_range_semitones),
             "tract": row * voice.tract,
             "tilt_db": row * voice.tilt_db,
+        }
+
+    def speaker_state(self, speaker: Speaker) -> State:
+        """One row of what ``speaker`` sets in the state."""
+        row = self.mel_hz.new_ones(1, 1)
+        return {
+            "source_log_f0": row * math.log(speaker.f0_hz),
+            "source_variance": row * semitones(speaker.f0_range_semitones) ** 2,
+            "rows_heard": row * speaker.rows_heard,
         }
 
     def step(self, features: Features, state: State) -> Features:

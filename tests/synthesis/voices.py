@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.synthesis.content import Conversion
 from rtc_voice.synthesis.wavenet import WaveNetConfig
 from rtc_voice.voices.types import Voice
 
@@ -14,9 +15,11 @@ def voice(f0_hz: float = 120.0, tract: float = 1.0, tilt_db: float = 0.0, seed: 
     return Voice(embedding / np.linalg.norm(embedding), f0_hz, 2.5, tract, tilt_db)
 
 
-def small_chain() -> VoiceChain:
+def small_chain(*, learned: bool = False) -> VoiceChain:
     """A chain whose small WaveNet has something to say, as if trained."""
     torch.manual_seed(0)
-    chain = VoiceChain(wavenet=WaveNetConfig(channels=8, layers=3, dilation_cycle=3)).eval()
+    conversion = Conversion() if learned else None
+    small = WaveNetConfig(channels=8, layers=3, dilation_cycle=3)
+    chain = VoiceChain(wavenet=small, conversion=conversion).eval()
     nn.init.normal_(chain.wavenet.out.weight, std=0.02)
     return chain

@@ -1,0 +1,37 @@
+"""The exported networks say what the torch networks say: a stale graph or a wrong state shows here."""
+
+import pytest
+import torch
+
+from rtc_voice.config import AudioConfig
+from rtc_voice.synthesis.chain import VoiceChain, load_chain, load_torch_chain
+from tests.speech.signals import vowel
+from tests.synthesis.voices import voice
+
+
+def spoken(chain: VoiceChain, source: torch.Tensor, chunk: int) -> torch.Tensor:
+    with torch.inference_mode():
+        state = chain.init_state(source.shape[0])
+        for row in range(source.shape[0]):
+            chain.set_voice(voice(110 + 60 * row, seed=row), state, row)
+        return torch.cat([chain.step(c, state) for c in torch.split(source, chunk, dim=1)], dim=1)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("voices", [1, 3])
+@pytest.mark.parametrize("chunk_ms", [10, 20])
+def test_exported_chain_is_the_torch_chain(voices: int, chunk_ms: int, learned: bool) -> None:
+    config = AudioConfig(chunk_ms=chunk_ms)
+    glide = torch.linspace(120, 220, 24_000, dtype=torch.float64)
+    source = torch.cat([vowel(glide.roll(4000 * i), 1.0) for i in range(voices)]).float()
+    exported = spoken(load_chain(config, learned=learned), source, config.chunk_samples)
+    in_torch = spoken(load_torch_chain(config, learned=learned), source, config.chunk_samples)
+    assert float(in_torch.std()) > 0.005
+    # 1e-4 of full scale: two libraries add up in different orders, and the gates' feedback carries it on.
+    torch.testing.assert_close(exported, in_torch, rtol=0, atol=1e-4)
+
+
+def test_exported_chain_streams_as_whole() -> None:
+    source = vowel(150.0, 1.0).float()
+    chain = load_chain()
+    torch.testing.assert_close(spoken(chain, source, 480), spoken(chain, source, 24_000), rtol=0, atol=1e-5)
