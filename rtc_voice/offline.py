@@ -12,7 +12,7 @@ from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
-from rtc_voice.synthesis.mapping import TEXT_VOICE, Speaker
+from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
 from rtc_voice.voices.predictor import AttributePredictor
 from rtc_voice.voices.types import Voice
 
@@ -39,7 +39,7 @@ def convert(
     source: Samples,
     voice: Voice,
     chain: VoiceChain | None = None,
-    speaker: Speaker = Speaker(),  # noqa: B008 - frozen
+    speaker: Speaker = UNKNOWN_SPEAKER,
 ) -> Iterator[Samples]:
     """Source speech (24 kHz mono, peak 1, ``[T]``) in ``voice``, in the very chunks of a call.
 

@@ -106,7 +106,7 @@ def load_chain(config: AudioConfig = AUDIO, *, learned: bool = False) -> VoiceCh
 
     Args:
         config: rates and chunk size.
-        learned: with the learned conversion, still an experiment: ``assets/voice_model.md`` says what it gains and costs.
+        learned: with the learned conversion, an experiment; ``assets/voice_model.md`` says what it gains and costs.
     """
     chain = load_torch_chain(config, learned=learned)
     chain.wavenet.run = ExportedStep(WAVENET_GRAPH)

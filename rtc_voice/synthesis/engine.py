@@ -15,6 +15,7 @@ from rtc_voice.errors import CapacityError
 from rtc_voice.metrics import Metrics
 from rtc_voice.speech.streaming import State, put_rows, take_rows
 from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
 from rtc_voice.voices.types import Voice
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,15 @@ class _Sentence:
     started: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What changes in a row of the state before a chunk; None is as it was."""
+
+    is_new: bool
+    voice: Voice | None
+    speaker: Speaker | None
+
+
 class VoiceStream:
     """One live voice: what is given to ``speak`` or ``hear`` comes out of its sink in that voice.
 
@@ -65,6 +75,7 @@ class VoiceStream:
         self._sink = sink
         self._voice = voice
         self._set: Voice | None = None  # the voice that the engine's row has
+        self._speaker: Speaker | None = None  # whose speech it was told to expect
         self._sentences: deque[_Sentence] = deque()
         self._live: Samples = np.zeros(0, np.float32)
         self._unfinished: str | None = None  # the text whose sentences are still being made
@@ -144,12 +155,17 @@ class VoiceStream:
         """Whether a chunk can be made now. The engine's lock must be held."""
         return self.waits() and self._sink.room() > 0
 
-    def take_voice(self) -> tuple[Voice | None, bool]:
-        """The voice to set before the next chunk, if any, and whether the row is new. The lock must be held."""
-        wanted = (self._sentences[0].voice if self._sentences else None) or self._voice
-        is_new, is_same = self._set is None, self._set is wanted
-        self._set = wanted
-        return None if is_same else wanted, is_new
+    def take_change(self) -> "_Change":
+        """What to set in the row before the next chunk. The lock must be held."""
+        voice = (self._sentences[0].voice if self._sentences else None) or self._voice
+        speaker = TEXT_VOICE if self._sentences else UNKNOWN_SPEAKER
+        change = _Change(
+            is_new=self._set is None,
+            voice=None if self._set is voice else voice,
+            speaker=None if self._speaker is speaker else speaker,
+        )
+        self._set, self._speaker = voice, speaker
+        return change
 
     def take_chunk(self) -> tuple[Samples, _Sentence | None]:
         """The next chunk of source speech and its sentence, if typed. The lock must be held."""
@@ -265,13 +281,15 @@ class Engine:
                     ready = [s for s in self._streams.values() if s.is_ready()]
                 if self._stopping:
                     return
-                voices = [(s.row, *s.take_voice()) for s in ready]
+                changes = [(s.row, s.take_change()) for s in ready]
                 work = [(s, *s.take_chunk()) for s in ready]
-            for row, voice, is_new in voices:
-                if is_new:
+            for row, change in changes:
+                if change.is_new:
                     put_rows(state, torch.tensor([row]), fresh)
-                if voice is not None:
-                    self._chain.set_voice(voice, state, row)
+                if change.voice is not None:
+                    self._chain.set_voice(change.voice, state, row)
+                if change.speaker is not None:
+                    self._chain.set_speaker(change.speaker, state, row)
             self._tick(work, state)
 
     def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], state: State) -> None:

@@ -31,6 +31,7 @@ class Speaker:
     rows_heard: float = _PRIOR_ROWS  # voiced rows that this knowledge is worth
 
 
+UNKNOWN_SPEAKER = Speaker()
 TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=300.0)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rtc_voice.errors import CapacityError
 from rtc_voice.synthesis.chain import VoiceChain
 from rtc_voice.synthesis.engine import Engine
+from rtc_voice.synthesis.mapping import TEXT_VOICE
 from tests.speech.signals import vowel
 from tests.synthesis.voices import small_chain, voice
 
@@ -63,6 +64,7 @@ def sentence(f0_hz: float = 180.0, seconds: float = 0.5) -> Samples:
 def by_chain(chain: VoiceChain, source: Samples, f0_hz: float) -> Samples:
     state = chain.init_state(1)
     chain.set_voice(voice(f0_hz), state, 0)
+    chain.set_speaker(TEXT_VOICE, state, 0)
     padded = np.pad(source, (0, chain.lookahead))
     chunks = np.split(np.pad(padded, (0, -len(padded) % CHUNK)), -(-len(padded) // CHUNK))
     out = [chain.step(torch.from_numpy(c)[None], state)[0].clamp(-1, 1).numpy() for c in chunks]
