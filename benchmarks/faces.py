@@ -81,12 +81,13 @@ def rows(quick: bool, pairs: Path | None) -> list[Row]:
     if pairs is None:
         print("no --pairs: without portraits, nothing is said of the same and of different people\n")
     else:
-        portraits = list(_portraits(pairs, maker, QUICK_PORTRAITS if quick else None))
-        out = [*(_same(name, portraits) for name in CHANGES), _different(portraits)]
+        portraits = list(read_portraits(pairs, maker, QUICK_PORTRAITS if quick else None))
+        out = [*(same(name, portraits) for name in CHANGES), different(portraits)]
     return [*out, *_costs(maker, frames=60 if quick else 300), *_id_switches(maker.embedder)]
 
 
-def _portraits(pairs: Path, maker: VoiceMaker, most: int | None) -> Iterable[Portrait]:
+def read_portraits(pairs: Path, maker: VoiceMaker, most: int | None) -> Iterable[Portrait]:
+    """The voices of the portraits in a manifest, or of about ``most`` of them, evenly picked."""
     with pairs.open(newline="", encoding="utf-8") as file:
         entries = list(csv.DictReader(file))
     step = max(1, len(entries) // most) if most else 1
@@ -96,7 +97,7 @@ def _portraits(pairs: Path, maker: VoiceMaker, most: int | None) -> Iterable[Por
             yield portrait
 
 
-def _same(change: str, portraits: list[Portrait]) -> Row:
+def same(change: str, portraits: list[Portrait]) -> Row:
     """How far a change of the picture moves the voice; a face that is lost counts as a failure."""
     kept = [(one.voice, voice) for one in portraits if (voice := one.changed[change])]
     cosines = np.array([one.embedding @ other.embedding for one, other in kept])
@@ -111,7 +112,7 @@ def _same(change: str, portraits: list[Portrait]) -> Row:
     }
 
 
-def _different(portraits: list[Portrait]) -> Row:
+def different(portraits: list[Portrait]) -> Row:
     """How alike the voices of different people are, and how far their F0 is spread within an apparent sex."""
     first, second = np.triu_indices(len(portraits), 1)
     speakers, males = (np.array([getattr(one, name) for one in portraits]) for name in ("speaker", "is_male"))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -48,6 +50,19 @@ def test_the_chip_and_its_mirror_image_say_exactly_the_same(embedder: FaceEmbedd
     swapped[[263, 362, 33, 133]] = swapped[[33, 133, 263, 362]]
     identities = embedder.identify(PICTURE, face.landmarks), embedder.identify(mirrored, swapped.astype(np.float32))
     assert cosine(*identities) > 0.999
+
+
+def test_several_views_steady_the_identity(embedder: FaceEmbedder, rng: np.random.Generator) -> None:
+    (face,) = find_faces(PICTURE)
+    steady, single = embedder.embed(PICTURE, face).identity, embedder.identify(PICTURE, face.landmarks)
+    moved: list[tuple[float, float]] = []
+    for _ in range(8):
+        landmarks = (face.landmarks + rng.normal(0, 1, (478, 2))).astype(np.float32)
+        again = embedder.embed(PICTURE, replace(face, landmarks=landmarks)).identity
+        moved.append((float(np.linalg.norm(again - steady)),
+                      float(np.linalg.norm(embedder.identify(PICTURE, landmarks) - single))))  # fmt: skip
+    several, one = np.mean(moved, axis=0)
+    assert several < 0.85 * one  # measured 0.73
 
 
 def test_the_astronaut_comes_across_as_a_grown_up_woman(embedder: FaceEmbedder) -> None:

@@ -3,7 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtc_voice.faces.types import FaceEmbedding
+from benchmarks.faces import CHANGES
+from benchmarks.scenes import astronaut, somebody_else
+from rtc_voice.faces.embedding import FaceEmbedder
+from rtc_voice.faces.tracker import find_faces
+from rtc_voice.faces.types import FaceEmbedding, Picture
 from rtc_voice.voices.predictor import AttributePredictor
 from rtc_voice.voices.types import Voice
 from tests.voices.signals import random_face
@@ -68,6 +72,20 @@ def test_a_clear_score_of_sex_may_wander(predictor: AttributePredictor, rng: np.
     face = random_face(rng, male)
     nearer_the_middle = replace(face, male=male + (0.03 if male < 0.5 else -0.03))
     assert semitones(predictor.predict(face), predictor.predict(nearer_the_middle)) < 0.3
+
+
+@pytest.mark.parametrize("portrait", [astronaut(), somebody_else()], ids=["astronaut", "somebody else"])
+def test_a_portrait_keeps_its_voice(portrait: Picture, predictor: AttributePredictor) -> None:
+    embedder = FaceEmbedder()
+
+    def voice_of(picture: Picture) -> Voice:
+        return predictor.predict(embedder.embed(picture, find_faces(picture)[0]))
+
+    before = voice_of(portrait)
+    for change, changed in CHANGES.items():
+        after = voice_of(changed(portrait))
+        assert before.embedding @ after.embedding > 0.99, change
+        assert semitones(before, after) < 0.4, change
 
 
 def test_men_speak_lower_and_have_longer_tracts_than_women(
