@@ -26,8 +26,12 @@ def forbid_sockets() -> bool:
     Returns:
         Whether it worked: on Linux only. Elsewhere a firewall has to do it, which is logged.
     """
-    if sys.platform == "linux" and platform.machine() in _SOCKET_CALLS and _install(*_SOCKET_CALLS[platform.machine()]):
-        return True
+    try:
+        if sys.platform == "linux" and platform.machine() in _SOCKET_CALLS:
+            if _install(*_SOCKET_CALLS[platform.machine()]):
+                return True
+    except OSError:
+        logger.debug("no C library to ask", exc_info=True)
     logger.warning("mediapipe may report its use to its maker; this system cannot keep it from that")
     return False
 
