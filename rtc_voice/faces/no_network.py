@@ -53,7 +53,7 @@ def _install(architecture: int, socket_call: int) -> bool:
     header = ctypes.create_string_buffer(
         struct.pack("H0P", len(program) // 8) + struct.pack("P", ctypes.addressof(steps))
     )
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl = ctypes.CDLL(None).prctl
     prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
     if prctl(_PR_SET_NO_NEW_PRIVS, 1, None, 0, 0) != 0:
         return False
