@@ -120,12 +120,6 @@ class Bot:
             **self.metrics.snapshot(),
         }
 
-    @property
-    def engine(self) -> Engine:
-        """The engine that speaks for all calls."""
-        assert self._parts is not None
-        return self._parts.engine
-
     def _on_gone(self, call: Call) -> None:
         task = asyncio.get_running_loop().create_task(self.close_call(call.id))
         self._closing.add(task)

@@ -156,11 +156,14 @@ class Call:
 
     def on_message(self, text: str | bytes) -> None:
         """Do what a message asks for, or say why not."""
+        text_id: str | None = None
         try:
-            self._obey(protocol.parse(text))
+            message = protocol.parse(text)
+            text_id = message.id if isinstance(message, protocol.Say) else None
+            self._obey(message)
         except RtcVoiceError as error:
             self.metrics.count("errors_sent")
-            self._send(protocol.ErrorMessage.of(error))
+            self._send(protocol.ErrorMessage.of(error, text_id))
 
     def _obey(self, message: protocol.Inbound) -> None:
         match message:
@@ -169,7 +172,7 @@ class Call:
             case protocol.Consent(granted):
                 self._consent(granted)
             case protocol.Say():
-                self._say_or_tell(message)
+                self._say(message)
             case protocol.Cancel(id):
                 self._cancel(id)
             case protocol.SetMode(mode):
@@ -282,12 +285,6 @@ class Call:
             self._parts.text_pool.submit(self._parts.cache.put, self.name, self._own, made)
 
     # Speech
-
-    def _say_or_tell(self, message: protocol.Say) -> None:
-        try:
-            self._say(message)
-        except RtcVoiceError as error:
-            self._send(protocol.ErrorMessage.of(error, message.id))
 
     def _say(self, message: protocol.Say) -> None:
         if self._face_stream is None:

@@ -24,10 +24,5 @@ class AudioConfig:
         """Samples in one chunk."""
         return self.sample_rate * self.chunk_ms // 1000
 
-    @property
-    def hops_per_chunk(self) -> int:
-        """Rows of features in one chunk."""
-        return self.chunk_samples // self.hop
-
 
 AUDIO = AudioConfig()

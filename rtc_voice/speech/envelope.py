@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rtc_voice.speech.interpolation import lerp
+
 BANDS = 80  # points of the envelope, evenly spaced on the mel scale from 0 Hz to half the sample rate
 APERIODICITY_EDGES_HZ = (0.0, 1000.0, 2000.0, 3500.0, 5500.0, 8000.0, 12000.0)
 FLOOR = 1e-5  # amplitude: 100 dB below full scale
@@ -78,7 +80,7 @@ class SpectralEnvelope(nn.Module):
         low = (centre_hz - width_hz / 2) * per_bin + 0.5 + mirror
         high = (centre_hz + width_hz / 2) * per_bin + 0.5 + mirror
         limit = bins + 2 * mirror - 1
-        area = _lerp(summed, high.clamp(0, limit)) - _lerp(summed, low.clamp(0, limit))
+        area = lerp(summed, high.clamp(0, limit)) - lerp(summed, low.clamp(0, limit))
         return (area / (width_hz * per_bin)).clamp(min=0).to(power.dtype)
 
 
@@ -137,11 +139,3 @@ class Aperiodicity(nn.Module):
         index = start.unsqueeze(-1) + torch.arange(self.segment, device=start.device)
         spectrum: Tensor = torch.fft.rfft(frames.gather(-1, index) * self.window)
         return spectrum
-
-
-def _lerp(values: Tensor, position: Tensor) -> Tensor:
-    position = position.expand(*values.shape[:-1], position.shape[-1])
-    left = position.floor().long().clamp(max=values.shape[-1] - 2)
-    weight = position - left
-    read: Tensor = values.gather(-1, left) * (1 - weight) + values.gather(-1, left + 1) * weight
-    return read

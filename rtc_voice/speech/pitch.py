@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rtc_voice.speech.interpolation import lerp
 from rtc_voice.speech.streaming import State
 
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0
@@ -71,7 +72,7 @@ class PitchTracker(nn.Module):
             F0 in Hz, 0 where unvoiced, and strength of the periodicity in [0, 1], each ``[B, F]``.
         """
         correlation = self._autocorrelation(frames)
-        observed = _lerp(correlation, self.state_lags.expand(*correlation.shape[:2], -1)) - self.octave_cost
+        observed = lerp(correlation, self.state_lags) - self.octave_cost
         level = frames.abs().amax(dim=-1)
         path = []
         for i in range(frames.shape[1]):
@@ -111,9 +112,3 @@ class PitchTracker(nn.Module):
         period = centre.squeeze(-1) + (0.5 * (before - after) / curvature).clamp(-1, 1)
         f0 = (self.sample_rate / period).clamp(FLOOR_HZ, CEILING_HZ)
         return torch.where(is_voiced, f0, torch.zeros_like(f0)), at.clamp(0, 1)
-
-
-def _lerp(values: Tensor, position: Tensor) -> Tensor:
-    left = position.floor().long()
-    weight = position - left
-    return values.gather(-1, left) * (1 - weight) + values.gather(-1, left + 1) * weight

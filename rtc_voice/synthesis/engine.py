@@ -221,7 +221,6 @@ class Engine:
         self.sample_rate = chain.config.sample_rate
         self.chunk_samples = chain.config.chunk_samples
         self.lookahead = chain.lookahead
-        self.latency_ms = chain.latency_ms
         self.metrics = Metrics()
         self.changed = threading.Condition()
         self._streams: dict[int, VoiceStream] = {}

@@ -10,6 +10,7 @@ from rtc_voice.config import AUDIO
 from rtc_voice.speech import text
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
+from rtc_voice.speech.interpolation import lerp
 from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ
 from rtc_voice.speech.streaming import State
 from rtc_voice.voices.types import Voice
@@ -53,7 +54,7 @@ class VoiceMap(nn.Module):
         """An average speaker and an average voice."""
         row = self.mel_hz.new_ones(batch, 1)
         return {
-            **{name: value * row for name, value in self.speaker_state(Speaker()).items()},
+            **{name: value * row for name, value in self.speaker_state(UNKNOWN_SPEAKER).items()},
             "log_f0": row * math.log(AVERAGE_F0_HZ),
             "range": row * semitones(_TYPICAL_RANGE),
             "tract": row.clone(),
@@ -122,10 +123,7 @@ def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:
     """Each envelope ``[B, F, BANDS]`` read at its frequencies times ``ratio`` ``[B, F]``: above 1 the formants fall."""
     mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=envelope.dtype, device=envelope.device)
     position = hz_to_mel(mel_to_hz(mel) * ratio.unsqueeze(-1)) / _TOP_MEL * (BANDS - 1)
-    position = position.clamp(0, BANDS - 1)
-    left = position.floor().clamp(max=BANDS - 2).long()
-    weight = position - left
-    return envelope.gather(-1, left) * (1 - weight) + envelope.gather(-1, left + 1) * weight
+    return lerp(envelope, position.clamp(0, BANDS - 1))
 
 
 def semitones(count: float) -> float:

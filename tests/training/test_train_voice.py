@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,18 +67,7 @@ def test_the_wavenet_learns_and_goes_on_after_a_stop(voices: VoiceSet, tmp_path:
     train_wavenet(voices, sizes, first, Conversion(), tmp_path, lines.append)
     went = distances(tmp_path / "log.csv")
     assert went[-1] < 0.9 * went[0]
-    longer = WaveNetTraining(
-        steps=50,
-        batch=2,
-        rows=40,
-        warm_up_rows=4,
-        rate=5e-3,
-        log_every=10,
-        save_every=20,
-        converted=0,
-        is_bfloat16=False,
-    )
-    train_wavenet(voices, sizes, longer, Conversion(), tmp_path, lines.append)
+    train_wavenet(voices, sizes, replace(first, steps=50), Conversion(), tmp_path, lines.append)
     assert [line.split(":")[0] for line in lines] == [f"step {n}" for n in (10, 20, 30, 40, 50)]
     assert distances(tmp_path / "log.csv")[-1] < 0.9 * went[0]
 
