@@ -16,6 +16,8 @@ from rtc_voice.call import Call, Parts
 from rtc_voice.errors import CapacityError
 from rtc_voice.faces.worker import FaceWorker
 from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.ice import IceConfig
+from rtc_voice.rtc.peer import Peer
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import load_chain
 from rtc_voice.synthesis.engine import Engine
@@ -35,6 +37,7 @@ class BotConfig:
     max_calls: int = 4  # calls at once; each may take one voice of the engine
     cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
     learned: bool = False  # with the learned conversion
+    ice: IceConfig = IceConfig()
 
 
 class Bot:
@@ -47,6 +50,7 @@ class Bot:
         self.config = config
         self.metrics = Metrics()
         self.calls: dict[str, Call] = {}
+        self._peers: dict[str, Peer] = {}
         self._clock = clock or MonotonicClock()
         self._stack = AsyncExitStack()
         self._closing: set[asyncio.Task[None]] = set()
@@ -91,23 +95,29 @@ class Bot:
         assert self._parts is not None, "enter the bot first"
         if len(self.calls) >= self.config.max_calls:
             raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
-        call = Call(secrets.token_urlsafe(12), self._parts, on_gone=self._on_gone)
+        call = Call(secrets.token_urlsafe(12), self._parts, connect=self._connect, on_gone=self._on_gone)
         self.calls[call.id] = call
         try:
-            return call.id, await call.peer.answer(sdp, type)
+            return call.id, await self._peers[call.id].answer(sdp, type)
         except BaseException:
             await self.close_call(call.id)
             raise
 
+    def _connect(self, call: Call) -> Peer:
+        peer = Peer(call, call.queue, clock=self._clock, metrics=call.metrics, ice=self.config.ice)
+        self._peers[call.id] = peer
+        return peer
+
     async def close_call(self, call_id: str) -> None:
         """Hang up one call; unknown ids are ignored."""
+        self._peers.pop(call_id, None)
         call = self.calls.pop(call_id, None)
         if call is not None:
             await call.close()
 
     async def add_candidate(self, call_id: str, candidate: str, mid: str | None, line: int | None) -> None:
         """Hand a call one more address of its peer."""
-        await self.calls[call_id].peer.add_candidate(candidate, mid, line)
+        await self._peers[call_id].add_candidate(candidate, mid, line)
 
     def health(self) -> dict[str, object]:
         """What monitoring asks for."""

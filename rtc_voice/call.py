@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import av
 import numpy as np
@@ -14,7 +15,6 @@ from rtc_voice.faces.types import Face, Picture, SeenFace
 from rtc_voice.faces.worker import FaceStream, FaceWorker
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc import protocol
-from rtc_voice.rtc.peer import Peer
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.engine import Engine, VoiceStream
@@ -48,6 +48,16 @@ class Parts:
     clock: Clock
 
 
+class Line(Protocol):
+    """How a call reaches its participant: takes messages, and carries what the call queues as speech."""
+
+    def send(self, text: str) -> bool:
+        """Send a message of the data channel's protocol; False if it was dropped."""
+
+    async def close(self) -> None:
+        """End it; calling it again does nothing more."""
+
+
 @dataclass(slots=True, eq=False)
 class _Person:
     """One face of the participant's picture."""
@@ -74,22 +84,29 @@ class _Text:
 
 
 class Call:
-    """Wires one peer to the shared parts; handles every message of the data channel.
+    """Wires one participant's line to the shared parts; handles every message of the data channel.
 
     All methods run on the event loop. No picture is looked at before consent, and taking consent back forgets the face.
     """
 
-    def __init__(self, call_id: str, parts: Parts, *, on_gone: Callable[["Call"], None]) -> None:
+    def __init__(
+        self,
+        call_id: str,
+        parts: Parts,
+        *,
+        connect: Callable[["Call"], Line],
+        on_gone: Callable[["Call"], None] = lambda _: None,
+    ) -> None:
         self.id = call_id
         self.metrics = Metrics()
         self.name: str | None = None  # without one nothing is remembered: nobody could ask to have it forgotten
         self._parts = parts
         self._on_gone = on_gone
-        self._queue = ChunkQueue(
+        self.queue = ChunkQueue(
             parts.engine.sample_rate, max_chunks=_AHEAD_CHUNKS, metrics=self.metrics, clock=parts.clock
         )
-        self._queue.on_mark = self._on_mark
-        self.peer = Peer(self, self._queue, clock=parts.clock, metrics=self.metrics)
+        self.queue.on_mark = self._on_mark
+        self._line = connect(self)
         self._mode: protocol.Mode = "text"
         self._face_stream: FaceStream | None = None
         self._people: dict[int, _Person] = {}
@@ -115,7 +132,7 @@ class Call:
         self._stop_looking()
         if self._stream is not None:
             self._stream.close()
-        await self.peer.close()
+        await self._line.close()
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = self._loop.create_task(work, name=f"call {self.id}")
@@ -184,7 +201,7 @@ class Call:
         self._state_due.set()
 
     def _send(self, message: protocol.Outbound) -> None:
-        self.peer.send(protocol.dump(message))
+        self._line.send(protocol.dump(message))
 
     # Consent and faces
 
@@ -273,7 +290,7 @@ class Call:
             return
         try:
             if self._stream is None:
-                self._stream = self._parts.engine.open(voice, self._queue, self.metrics)
+                self._stream = self._parts.engine.open(voice, self.queue, self.metrics)
             self._stream.set_voice(voice)
         except CapacityError as error:
             self._send(protocol.ErrorMessage.of(error))

@@ -3,14 +3,12 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Protocol, TypeVarTuple
 
 import av
 from aiortc import (
-    RTCConfiguration,
     RTCDataChannel,
-    RTCIceServer,
     RTCPeerConnection,
     RTCRtpCodecCapability,
     RTCRtpReceiver,
@@ -23,6 +21,7 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.aiortc_private import drop_empty_datagrams, hand_over_at_once, use_loopback_when_alone
+from rtc_voice.rtc.ice import IceConfig
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, ErrorMessage, dump
 from rtc_voice.rtc.receive import drain, receive_audio, receive_video
@@ -86,14 +85,13 @@ class Peer:
         *,
         clock: Clock,
         metrics: Metrics,
-        ice_servers: Sequence[RTCIceServer] = (),
+        ice: IceConfig = IceConfig(),  # noqa: B008 - frozen
     ) -> None:
         self._handler = handler
         self._clock = clock
         self._metrics = metrics
         use_loopback_when_alone()
-        # An empty list, since None would mean a public STUN server.
-        self._pc = RTCPeerConnection(RTCConfiguration(iceServers=list(ice_servers)))
+        self._pc = RTCPeerConnection(ice.configuration())
         self._speech = OpusTrack(SpeechTrack(queue, clock, metrics))
         self._channel: RTCDataChannel | None = None
         self._unsent: deque[str] = deque(maxlen=MAX_UNSENT_MESSAGES)

@@ -3,26 +3,20 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import numpy as np
-from aiortc import (
-    RTCBundlePolicy,
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
+from aiortc import RTCBundlePolicy, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.aiortc_private import hand_over_at_once, use_loopback_when_alone
+from rtc_voice.rtc.ice import IceConfig
 from rtc_voice.rtc.peer import opus_only
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, Inbound, dump
@@ -61,7 +55,7 @@ class Caller:
         clock: Clock,
         metrics: Metrics,
         pictures: Iterator[NDArray[np.uint8]] | None = None,
-        ice_servers: Sequence[RTCIceServer] = (),
+        ice: IceConfig = IceConfig(),  # noqa: B008 - frozen
     ) -> None:
         self.heard: deque[Heard] = deque(maxlen=MAX_HEARD)
         self.messages: asyncio.Queue[dict[str, object]] = asyncio.Queue(MAX_WAITING)
@@ -70,9 +64,7 @@ class Caller:
         self._clock = clock
         self._metrics = metrics
         use_loopback_when_alone()
-        self._pc = RTCPeerConnection(
-            RTCConfiguration(iceServers=list(ice_servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-        )
+        self._pc = RTCPeerConnection(ice.configuration(RTCBundlePolicy.MAX_BUNDLE))
         self._tracks: list[MediaStreamTrack] = [OpusTrack(SpeechTrack(self.microphone, clock, metrics))]
         if pictures is not None:
             self._tracks.append(PictureTrack(pictures, FPS, clock, metrics))
