@@ -155,6 +155,11 @@ class Call:
         if self._mode == "convert" and self._stream is not None:
             self._stream.hear(samples)
 
+    def on_pause(self) -> None:
+        """The participant's microphone is off: nothing is late now."""
+        if self._mode == "convert" and self._stream is not None:
+            self._stream.stop_hearing()
+
     def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
         """The participant's newest picture: looked at only with consent."""
         if self._face_stream is None:

@@ -20,19 +20,22 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import drop_empty_datagrams, hand_over_at_once, use_loopback_when_alone
+from rtc_voice.rtc.aiortc_private import is_answering, survive_datagrams, take_packets, use_loopback_when_alone
 from rtc_voice.rtc.ice import IceConfig
+from rtc_voice.rtc.jitter import AudioPacket
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, ErrorMessage, dump
-from rtc_voice.rtc.receive import drain, receive_audio, receive_video
+from rtc_voice.rtc.receive import AudioReceiver, drain, receive_video
 from rtc_voice.rtc.tracks import OpusTrack, SpeechTrack
 from rtc_voice.timing import Clock
 
 logger = logging.getLogger(__name__)
 Args = TypeVarTuple("Args")
 
-CONNECT_TIMEOUT_S = 20.0
-SILENCE_TIMEOUT_S = 8.0  # a live peer reports on our audio about once a second, even when it sends none
+CONNECT_TIMEOUT_S = 14.0
+LOOK_S = 0.5  # how often a peer's silence is looked at
+SILENCE_S = 2.0  # without media or reports before the peer is asked whether it is there
+ANSWER_S = 2.0  # to answer: with these three, a vanished peer is noticed within 5 s
 MAX_UNSENT_MESSAGES = 64
 MAX_BUFFERED_BYTES = 1 << 20
 
@@ -65,6 +68,9 @@ class PeerEvents(Protocol):
     def on_samples(self, samples: Samples) -> None:
         """The peer's sound, 24 kHz mono ``[T]``, as it comes; gaps are filled in."""
 
+    def on_pause(self) -> None:
+        """The peer has stopped sending sound for now."""
+
     def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
         """A picture of the peer's video, at most 15 a second, with the clock's time of its arrival."""
 
@@ -96,7 +102,13 @@ class Peer:
         self._channel: RTCDataChannel | None = None
         self._unsent: deque[str] = deque(maxlen=MAX_UNSENT_MESSAGES)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._kinds: set[str] = set()
+        self._has_video = False
+        self._audio = AudioReceiver(
+            lambda samples, _: self._tell(handler.on_samples, samples),
+            metrics,
+            clock,
+            on_pause=lambda: self._tell(handler.on_pause),
+        )
         self._lost = asyncio.Event()
         self._connected = asyncio.Event()
         self._gone = False
@@ -129,18 +141,19 @@ class Peer:
         await self._pc.setLocalDescription(await self._pc.createAnswer())
         self._start(self._watch())
         description = self._pc.localDescription
-        return {"sdp": description.sdp, "type": description.type}
+        return {"sdp": ask_for_copies(description.sdp), "type": description.type}
 
     def _guard(self) -> None:
         """Before any packet has come: aiortc begins to receive once local addresses are gathered."""
-        for transceiver in self._pc.getTransceivers():
-            if transceiver.kind == "audio":
-                hand_over_at_once(transceiver.receiver, self._metrics)
-        transports = {transceiver.receiver.transport.transport for transceiver in self._pc.getTransceivers()}
+        receivers = [transceiver.receiver for transceiver in self._pc.getTransceivers()]
+        hearing = [receiver for receiver in receivers if receiver.track is not None and receiver.track.kind == "audio"]
+        for number, receiver in enumerate(hearing):
+            take_packets(receiver, self._audio.take if number == 0 else _ignore, self._metrics)
+        transports = {receiver.transport for receiver in receivers}
         if self._pc.sctp is not None:
-            transports.add(self._pc.sctp.transport.transport)
+            transports.add(self._pc.sctp.transport)
         for transport in transports:
-            drop_empty_datagrams(transport)
+            survive_datagrams(transport, self._metrics)
 
     async def add_candidate(self, candidate: str, mid: str | None, line: int | None = None) -> None:
         """Take one address that the peer found after its offer (``candidate:…``).
@@ -180,15 +193,24 @@ class Peer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._audio.close()
         self._speech.stop()
         await self._pc.close()
         if self._gone:
             self._tell(self._handler.on_gone)
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(self._or_log(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _or_log(self, work: Coroutine[object, object, None]) -> None:
+        """Do ``work``; if it fails, the rest of the call goes on."""
+        try:
+            await work
+        except Exception:
+            self._metrics.count("failed_tasks")
+            logger.exception("%s failed", work)
 
     def _tell(self, listener: Callable[[*Args], None], *args: *Args) -> None:
         """Call the handler; if it fails, the call goes on, since aiortc would end the connection."""
@@ -199,13 +221,9 @@ class Peer:
             logger.exception("%s failed", getattr(listener, "__qualname__", listener))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
-        if track.kind in self._kinds:
-            self._start(drain(track))
-        elif track.kind == "audio":
-            self._start(receive_audio(track, lambda s, _: self._tell(self._handler.on_samples, s), self._metrics))
-        else:
-            self._start(self._receive_video(track))
-        self._kinds.add(track.kind)
+        if track.kind == "video":
+            self._start(drain(track) if self._has_video else self._receive_video(track))
+            self._has_video = True
 
     async def _receive_video(self, track: MediaStreamTrack) -> None:
         show = self._handler.on_picture
@@ -237,19 +255,18 @@ class Peer:
         await self.close()
 
     async def _silence(self) -> None:
-        """Return when the connection has failed, or nothing has come for too long."""
+        """Return when the connection has failed, or nothing has come for too long and nobody answers."""
         received, since = -1, self._clock.now()
-        while self._clock.now() - since < SILENCE_TIMEOUT_S:
-            if await self._is_set_within(self._lost, 1.0):
-                return
-            now_received = await self._packets_received()
+        while not await self._is_set_within(self._lost, LOOK_S):
+            now_received = self._metrics.counters["peer_datagrams"]
             if now_received != received:
                 received, since = now_received, self._clock.now()
-        self._metrics.count("silent_peers")
+            elif self._clock.now() - since >= SILENCE_S and not await self._is_there():
+                self._metrics.count("silent_peers")
+                return
 
-    async def _packets_received(self) -> int:
-        report = await self._pc.getStats()
-        return sum(stats.packetsReceived for stats in report.values() if stats.type == "transport")
+    async def _is_there(self) -> bool:
+        return await is_answering(self._pc.getTransceivers()[0].receiver.transport.transport, ANSWER_S)
 
     async def _is_set_within(self, event: asyncio.Event, timeout_s: float) -> bool:
         try:
@@ -258,6 +275,20 @@ class Peer:
         except TimeoutError:
             return False
         return True
+
+
+def _ignore(packet: AudioPacket) -> None:
+    """Sound of a second track, which nobody has asked for."""
+
+
+def ask_for_copies(sdp: str) -> str:
+    """``sdp`` with the wish that each packet of Opus carries a copy of the one before (in-band FEC, RFC 7587)."""
+    lines = sdp.splitlines(keepends=True)
+    for place, line in enumerate(lines):
+        if line.startswith("a=rtpmap:") and " opus/48000" in line:
+            payload_type = line.removeprefix("a=rtpmap:").split()[0]
+            lines[place] = f"{line}a=fmtp:{payload_type} minptime=10;useinbandfec=1\r\n"
+    return "".join(lines)
 
 
 def opus_only() -> list[RTCRtpCodecCapability]:

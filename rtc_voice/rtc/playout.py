@@ -14,7 +14,7 @@ Samples = NDArray[np.float32]
 
 FIRST_WINDOW = 25  # pulls: half a second of 20 ms frames
 LAST_WINDOW = 250
-FIRST_RESERVE_S = 0.003  # what a chunk may wait before it is played: room for uneven arrival
+FIRST_RESERVE_S = 0.008  # what a chunk may wait before it is played: concealed sound comes 5 ms later than received
 LAST_RESERVE_S = 0.02
 REFILL_CHUNKS = 8  # to have before typed speech goes on after it ran dry
 JOIN_S = 0.005  # cross-fade where standing latency is cut out

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import hand_over_at_once, use_loopback_when_alone
+from rtc_voice.rtc.aiortc_private import take_packets, use_loopback_when_alone
 from rtc_voice.rtc.ice import IceConfig
 from rtc_voice.rtc.peer import opus_only
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, Inbound, dump
-from rtc_voice.rtc.receive import drain, receive_audio
+from rtc_voice.rtc.receive import AudioReceiver, drain
 from rtc_voice.rtc.tracks import OpusTrack, PictureTrack, SpeechTrack
 from rtc_voice.timing import Clock
 
@@ -68,6 +68,7 @@ class Caller:
         self._tracks: list[MediaStreamTrack] = [OpusTrack(SpeechTrack(self.microphone, clock, metrics))]
         if pictures is not None:
             self._tracks.append(PictureTrack(pictures, FPS, clock, metrics))
+        self._audio = AudioReceiver(self._on_samples, metrics, clock)
         self._channel = self._add_media()
         self._open = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -93,7 +94,7 @@ class Caller:
             transceiver = self._pc.addTransceiver(track)
             if track.kind == "audio":
                 transceiver.setCodecPreferences(opus_only())
-                hand_over_at_once(transceiver.receiver, self._metrics)
+                take_packets(transceiver.receiver, self._audio.take, self._metrics)
         return self._pc.createDataChannel(CHANNEL_LABEL)
 
     async def _call(self) -> None:
@@ -130,14 +131,14 @@ class Caller:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._audio.close()
         for track in self._tracks:
             track.stop()
         self._closing = self._closing or asyncio.get_running_loop().create_task(self._pc.close())
         await asyncio.shield(self._closing)  # once cancelled half-way, aiortc's close never ends
 
     def _on_track(self, track: MediaStreamTrack) -> None:
-        hear = receive_audio(track, self._on_samples, self._metrics) if track.kind == "audio" else drain(track)
-        task = asyncio.get_running_loop().create_task(hear)
+        task = asyncio.get_running_loop().create_task(drain(track))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ from rtc_voice.timing import Clock
 logger = logging.getLogger(__name__)
 
 FADE_S = 0.003
+SILENT_PACKET = b"\xf8\xff\xfe"  # 20 ms of Opus
 VIDEO_CLOCK_HZ = 90_000
 
 
@@ -69,7 +71,7 @@ class SpeechTrack(MediaStreamTrack):
         super().__init__()
         self._queue = queue
         self._clock = clock
-        self._metrics = metrics
+        self.metrics = metrics
         self._frame_samples = queue.sample_rate * AUDIO.chunk_ms // 1000
         self._pacer = Pacer(self._frame_samples / queue.sample_rate, clock, metrics)
         self._declick = Declick(int(queue.sample_rate * FADE_S))
@@ -87,11 +89,11 @@ class SpeechTrack(MediaStreamTrack):
             samples = self._queue.pull(self._frame_samples, self._clock.now())
         except Exception:
             logger.exception("the source of a speech track failed; silence goes out")
-            self._metrics.count("failed_pulls")
+            self.metrics.count("failed_pulls")
             return None
         self._pacer.hurry(self._queue.hurry_s)
         if self._queue.expecting and (samples is None or samples.size < self._frame_samples):
-            self._metrics.count("late_chunks")
+            self.metrics.count("late_chunks")
         return samples
 
 
@@ -114,12 +116,21 @@ class OpusTrack(MediaStreamTrack):
     async def recv(self) -> "av.Packet[av.AudioStream]":
         """The next packet, at its time."""
         frame = await self._source.recv()
-        if self._encoder is None:
-            self._encoder = _opus_encoder(frame.sample_rate, self._bit_rate)
-        packet = self._encoder.encode(frame)[0]
+        packet = self._encode(frame)
         packet.pts = frame.pts  # the encoder's own starts below zero, by its delay
         packet.time_base = Fraction(1, frame.sample_rate)
         return packet
+
+    def _encode(self, frame: av.AudioFrame) -> "av.Packet[Any]":
+        try:
+            if self._encoder is None:
+                self._encoder = _opus_encoder(frame.sample_rate, self._bit_rate)
+            return self._encoder.encode(frame)[0]
+        except Exception:
+            logger.exception("a frame cannot be encoded; silence goes out")
+            self._source.metrics.count("failed_frames")
+            self._encoder = None
+            return av.Packet(SILENT_PACKET)
 
     def stop(self) -> None:
         """End the track and its source."""

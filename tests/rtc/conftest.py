@@ -35,6 +35,7 @@ class Listener:
         self.connected = 0
         self.gone = 0
         self.videos_ended = 0
+        self.pauses = 0
 
     def on_connected(self) -> None:
         self.connected += 1
@@ -44,6 +45,9 @@ class Listener:
 
     def on_samples(self, samples: Samples) -> None:
         self.samples.append(samples)
+
+    def on_pause(self) -> None:
+        self.pauses += 1
 
     def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
         self.pictures.append((frame, time_ms))

@@ -183,7 +183,8 @@ async def test_closing_survives_a_closer_who_gives_up() -> None:
 
 @pytest.mark.slow
 async def test_a_caller_who_falls_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_module, "SILENCE_TIMEOUT_S", 1.2)
+    for name in ("LOOK_S", "SILENCE_S", "ANSWER_S"):
+        monkeypatch.setattr(peer_module, name, 0.3)
     line = Line()
     async with caller(line) as other:
         await asyncio.sleep(2)

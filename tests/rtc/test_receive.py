@@ -1,29 +1,20 @@
 import asyncio
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
 import av
 import numpy as np
+import pytest
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.jitter import AudioPacket
 from rtc_voice.rtc.playout import Samples
-from rtc_voice.rtc.receive import AudioReader, drain, receive_audio, receive_video
+from rtc_voice.rtc.receive import AudioReceiver, drain, receive_video
 from rtc_voice.timing import MonotonicClock
+from tests.rtc.conftest import JumpClock
+from tests.rtc.packets import TICKS, encoded, packet
 
 AnyFrame = av.AudioFrame | av.VideoFrame
-
-
-def audio_frame(samples: Samples, pts: int) -> av.AudioFrame:
-    stereo = np.repeat((samples * 32_767).astype(np.int16), 2)[None]
-    frame = av.AudioFrame.from_ndarray(stereo, format="s16", layout="stereo")
-    frame.sample_rate, frame.pts, frame.time_base = 48_000, pts, Fraction(1, 48_000)
-    return frame
-
-
-def tone_frames(count: int) -> list[av.AudioFrame]:
-    tone = 0.5 * np.sin(2 * np.pi * 1_033 * np.arange(960 * count) / 48_000).astype(np.float32)
-    return [audio_frame(tone[960 * i : 960 * (i + 1)], 960 * i) for i in range(count)]
 
 
 class ListTrack(MediaStreamTrack):
@@ -42,50 +33,115 @@ class ListTrack(MediaStreamTrack):
         return self.left.pop(0)
 
 
-def test_a_lost_frame_keeps_the_time_line_and_is_counted() -> None:
-    metrics = Metrics()
-    reader = AudioReader(metrics)
-    frames = tone_frames(6)
-    del frames[3]
-    out = [reader.read(frame) for frame in frames]
-    assert [(samples.size, filled) for samples, filled in out] == [(480, 0)] * 3 + [(960, 480), (480, 0)]
-    assert metrics.counters == {"gaps": 1, "concealed_samples": 480}
-    tail = out[-1][0][100:]  # in phase with the tone as if nothing had been lost
-    at = np.arange(5 * 480 + 100, 6 * 480) / 24_000 - 47 / 48_000
-    np.testing.assert_allclose(tail, 0.5 * np.sin(2 * np.pi * 1_033 * at), atol=0.002)
+class Ear:
+    """A receiver on a clock that only the test moves, and what it handed on."""
+
+    def __init__(self) -> None:
+        self.clock = JumpClock()
+        self.metrics = Metrics()
+        self.parts: list[tuple[Samples, int]] = []
+        self.pauses = 0
+        self.receiver = AudioReceiver(self._hear, self.metrics, self.clock, self._pause)
+
+    def _hear(self, samples: Samples, filled: int) -> None:
+        self.parts.append((samples, filled))
+
+    def _pause(self) -> None:
+        self.pauses += 1
+
+    def wake(self, time_s: float) -> None:
+        """Move the clock and do what the receiver's timer would."""
+        self.clock.time = time_s
+        self.receiver._play()
 
 
-def test_concealment_fades_without_a_step() -> None:
-    reader = AudioReader(Metrics())
-    frames = tone_frames(6)
-    before, _ = reader.read(frames[0])
-    gap, filled = reader.read(frames[4])
-    steepest = 0.5 * 2 * np.pi * 1_033 / 24_000
-    assert np.abs(np.diff(np.concatenate([before, gap[:filled]]))).max() < 1.05 * steepest
-    assert not gap[530:filled].any()
-    assert gap[30:100].std() > 0.1
+def tone(count: int) -> Samples:
+    """``count`` frames of 20 ms."""
+    return (0.5 * np.sin(2 * np.pi * 1_000 * np.arange(480 * count) / 24_000)).astype(np.float32)
 
 
-def test_a_long_pause_is_filled_only_in_part() -> None:
-    reader = AudioReader(Metrics())
-    reader.read(audio_frame(np.ones(960, np.float32), 0))
-    samples, filled = reader.read(audio_frame(np.ones(960, np.float32), 48_000 * 60))
-    assert filled == 4_800
-    assert samples.size == 4_800 + 480
+async def test_a_lost_packet_is_drawn_on_in_phase_and_counted() -> None:
+    ear = Ear()
+    packets = encoded(tone(30))
+    for n, data in enumerate(packets):
+        if n == 20:
+            ear.wake(100 + 0.02 * n + 0.006)
+            continue
+        ear.clock.time = 100 + 0.02 * n
+        ear.receiver.take(packet(n, data=data))
+    ear.receiver.close()
+    assert [(part.size, filled) for part, filled in ear.parts] == [(480, 480 * (n == 20)) for n in range(30)]
+    assert ear.metrics.counters["concealed_ms"] == 20
+    sound = np.concatenate([part for part, _ in ear.parts])[480:]
+    assert np.abs(np.diff(sound)).max() < 1.1 * 0.5 * 2 * np.pi * 1_000 / 24_000  # no click
+    in_place = sound[19 * 480 : 20 * 480]
+    assert in_place.std() > 0.2
+    spectrum = np.abs(np.fft.rfft(in_place * np.hanning(480)))
+    assert np.argmax(spectrum) * 50 == 1_000
 
 
-def test_a_pts_that_goes_back_fills_nothing() -> None:
-    reader = AudioReader(Metrics())
-    reader.read(audio_frame(np.ones(960, np.float32), 9_600))
-    assert reader.read(audio_frame(np.ones(960, np.float32), 0))[1] == 0
-    assert reader.read(audio_frame(np.ones(960, np.float32), 960))[1] == 0
+async def test_a_sender_who_stops_is_a_pause_told_once() -> None:
+    ear = Ear()
+    for n, data in enumerate(encoded(tone(5))):
+        ear.clock.time = 100 + 0.02 * n
+        ear.receiver.take(packet(n, data=data))
+    ear.wake(101)
+    ear.wake(102)
+    assert ear.pauses == 1
+    assert sum(filled for _, filled in ear.parts) == 10 * 480
+    assert ear.receiver._timer is None
 
 
-async def test_audio_is_handed_on_until_the_track_ends() -> None:
+async def test_a_hole_is_concealed_by_the_receivers_own_timer() -> None:
     heard: list[int] = []
-    track = ListTrack("audio", tone_frames(5), lambda: 0)
-    await receive_audio(track, lambda samples, filled: heard.append(samples.size), Metrics())
-    assert heard == [480] * 5
+    done = asyncio.Event()
+
+    def hear(samples: Samples, filled: int) -> None:
+        heard.append(filled)
+        if filled:
+            done.set()
+
+    receiver = AudioReceiver(hear, Metrics(), MonotonicClock())
+    receiver.take(packet(0, data=encoded(tone(1))[0]))
+    async with asyncio.timeout(5):
+        await done.wait()
+    receiver.close()
+    assert heard[:2] == [0, 480]
+
+
+async def test_after_a_stall_of_the_loop_packets_that_wait_are_read_before_anything_is_concealed() -> None:
+    ear = Ear()
+    packets = encoded(tone(3))
+    ear.receiver.take(packet(0, data=packets[0]))
+    ear.clock.time += 0.05
+    ear.receiver._wake(100.025)  # the timer, 25 ms late
+    assert len(ear.parts) == 1
+    for n in (1, 2):
+        ear.receiver.take(packet(n, data=packets[n]))
+    ear.wake(100.075)  # the second is not due at once: the delay has grown by the stall
+    assert [filled for _, filled in ear.parts] == [0, 0, 0]
+    ear.receiver.close()
+
+
+@pytest.mark.parametrize("junk", [b"\xff" * 40, b"\xfb\x00", bytes(range(256)) * 5])
+async def test_a_packet_that_is_no_opus_is_concealed_and_the_sound_goes_on(junk: bytes) -> None:
+    ear = Ear()
+    packets = encoded(tone(4))
+    for n in range(4):
+        data = junk if n == 2 else packets[n]
+        ear.clock.time = 100 + 0.02 * n
+        ear.receiver.take(AudioPacket(n, n * TICKS, 7, TICKS, data))
+    ear.receiver.close()
+    assert len(ear.parts) == 4
+    assert all(np.isfinite(part).all() for part, _ in ear.parts)
+    assert np.abs(ear.parts[3][0]).max() > 0.1
+
+
+async def test_after_closing_nothing_is_handed_on() -> None:
+    ear = Ear()
+    ear.receiver.close()
+    ear.receiver.take(packet(0, data=encoded(tone(1))[0]))
+    assert ear.parts == []
 
 
 async def test_pictures_are_thinned_out_and_the_newest_is_kept() -> None:

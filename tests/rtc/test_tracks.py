@@ -4,7 +4,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import ChunkQueue, Samples
+from rtc_voice.rtc.playout import FIRST_RESERVE_S, ChunkQueue, Samples
 from rtc_voice.rtc.tracks import OpusTrack, PictureTrack, SpeechTrack
 from tests.rtc.conftest import JumpClock
 
@@ -135,7 +135,7 @@ async def test_live_frames_move_close_to_the_chunks_they_play() -> None:
         bench.clock.time = 100 + 0.02 * (number + 1)
         bench.queue.push(np.zeros(480, np.float32))
     assert waits[0] == pytest.approx(0.013)
-    assert waits[-1] == pytest.approx(0.003)
+    assert waits[-1] == pytest.approx(FIRST_RESERVE_S)
     assert bench.metrics.counters["late_chunks"] == 0
 
 
