@@ -57,7 +57,7 @@ async def test_a_datagram_that_cannot_be_read_is_counted_and_forgotten(data: byt
     async def receive() -> bytes:
         return data
 
-    transport.transport._recv = receive  # type: ignore[method-assign]
+    transport.transport._recv = receive
     setattr(transport, _HANDSHAKE_DONE, True)
     await transport._recv_next()
     assert metrics.counters["peer_datagrams"] == 0
@@ -72,7 +72,7 @@ async def test_the_end_of_the_connection_is_no_bad_datagram() -> None:
     async def receive() -> bytes:
         raise ConnectionError
 
-    transport.transport._recv = receive  # type: ignore[method-assign]
+    transport.transport._recv = receive
     setattr(transport, _HANDSHAKE_DONE, True)
     with pytest.raises(ConnectionError):
         await transport._recv_next()
