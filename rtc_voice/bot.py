@@ -85,6 +85,11 @@ class Bot:
             pass
         return Parts(engine, faces, AttributePredictor(), cache, text, pool, self._clock)
 
+    @property
+    def max_calls(self) -> int:
+        """Calls at once."""
+        return self.config.max_calls
+
     async def open_call(self, sdp: str, type: str) -> tuple[str, Mapping[str, str]]:
         """Answer an offer; returns the call's id and the answer.
 

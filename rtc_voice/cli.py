@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,14 @@ app.add_typer(train, name="train")
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 _SWITCH_INTERVAL_S = 0.001  # so that no thread keeps the event loop waiting for Python's lock for 5 ms
+
+
+class Mode(StrEnum):
+    """What ``serve`` does for a caller."""
+
+    voice = "voice"
+    echo = "echo"
+
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Learned = Annotated[
@@ -87,19 +96,25 @@ def serve(
     max_calls: Annotated[int, typer.Option(help="Calls at once.", min=1, max=64)] = 4,
     cache: Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")] = None,
     learned: Learned = False,
+    mode: Annotated[Mode, typer.Option(help="echo gives everybody their own sound back, to measure the road.")] = (
+        Mode.voice
+    ),
 ) -> None:
     """The bot alone: answers offers at /offer and serves the page."""
-    from rtc_voice.bot import BotConfig
+    from rtc_voice.bot import Bot, BotConfig
+    from rtc_voice.echo import Echo
+
+    def bot() -> Bot | Echo:
+        if mode is Mode.echo:
+            return Echo(max_calls)
+        return Bot(BotConfig(max_calls=max_calls, cache_file=cache, learned=learned))
 
     async def run() -> None:
         stopped = _stop_signals()
         status = _err.status("loading models …")
         status.start()
         try:
-            async with _serving(BotConfig(max_calls=max_calls, cache_file=cache, learned=learned), host, port) as (
-                url,
-                _,
-            ):
+            async with _serving(bot(), host, port, pages=mode is Mode.voice) as url:
                 status.stop()
                 # The first line of output is the address, for scripts.
                 print(url, flush=True)  # noqa: T201
@@ -230,23 +245,22 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @asynccontextmanager
-async def _serving(config: Any, host: str, port: int) -> AsyncIterator[tuple[str, Any]]:
-    """A bot behind a web server: its address, and the bot."""
-    from rtc_voice.bot import Bot
+async def _serving(bot: Any, host: str, port: int, *, pages: bool = True) -> AsyncIterator[str]:
+    """A ``Bot`` or an ``Echo`` behind a web server: its address."""
     from rtc_voice.rtc.signaling import http
 
-    async with Bot(config) as bot:
+    async with bot:
         application = http.create_app(
             bot.open_call,
             bot.close_call,
             live_calls=lambda: bot.calls.keys(),
             add_candidate=bot.add_candidate,
             health=bot.health,
-            max_calls=config.max_calls,
-            web_dir=_web_folder(),
+            max_calls=bot.max_calls,
+            web_dir=_web_folder() if pages else None,
         )
         async with http.serve(application, host, port) as real_port:
-            yield f"http://{host}:{real_port}", bot
+            yield f"http://{host}:{real_port}"
 
 
 def _web_folder() -> Path | None:
@@ -256,14 +270,14 @@ def _web_folder() -> Path | None:
 
 async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> None:
     from rtc_voice import report
-    from rtc_voice.bot import BotConfig
+    from rtc_voice.bot import Bot
     from rtc_voice.rtc.signaling.http import post_offer
     from rtc_voice.selfcall import call_oneself
 
     status = _err.status("loading models …")
     status.start()
     try:
-        async with _serving(BotConfig(), host, 0 if once else port) as (url, _):
+        async with _serving(Bot(), host, 0 if once else port) as url:
             status.update("calling myself: a portrait joins, types a sentence and speaks one …")
             call = await call_oneself(post_offer(f"{url}/offer"), photo)
             status.update("drawing the report …")

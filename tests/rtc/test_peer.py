@@ -3,7 +3,6 @@ import gc
 import os
 import socket
 import threading
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from rtc_voice.rtc.protocol import Disclosure, Hello, Say, dump, parse
 from rtc_voice.rtc.remote import Caller
 from rtc_voice.timing import MonotonicClock
 from tests.rtc.conftest import Line, Listener
+from tests.waiting import until
 
 
 def caller(line: Line, **options: object) -> Caller:
@@ -35,14 +35,6 @@ def speech(samples: Samples) -> Samples:
 def pitch_hz(samples: Samples) -> float:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
     return float(np.argmax(spectrum) * 24_000 / samples.size)
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    for _ in range(int(timeout_s / 0.01)):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 async def settled(before: set[asyncio.Task[object]]) -> set[asyncio.Task[object]]:
