@@ -1,12 +1,17 @@
-"""How long a call takes from a face, a text or a word to the voice: a real call to a bot in another process."""
+"""How long a call takes from a face, a text or a word to the voice: a real call to a bot in another process.
+
+The rows ``echo…`` are the road alone: a chirp's packet leaves the caller, its first sample is decoded by the caller.
+"""
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+
+import numpy as np
 
 from benchmarks.form import run
+from benchmarks.network import lose_one
+from benchmarks.probe import PERIOD_S, SETTLE_S, echo
+from benchmarks.servers import installed, start
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.metrics import Metrics, summarize
 from rtc_voice.rtc.remote import Caller
@@ -18,9 +23,26 @@ TEXT = "Can you hear me?"
 
 
 def rows(quick: bool) -> list[dict[str, object]]:
-    """Text, conversion and time to voice, over several calls, with the pacing of what the bot sends."""
-    with serving() as url:
-        return asyncio.run(_measure(url, calls=2 if quick else 5, texts=5 if quick else 12, spoken=1 if quick else 3))
+    """Text, conversion and time to voice over several calls, the pacing of what the bot sends, and the road alone."""
+    with start("bot") as bot:
+        spoken = asyncio.run(
+            _measure(bot.url, calls=2 if quick else 5, texts=5 if quick else 12, spoken=1 if quick else 3)
+        )
+    return [*spoken, *echo_rows(quick)]
+
+
+def echo_rows(quick: bool) -> list[dict[str, object]]:
+    """What the road alone takes, and after one packet was lost, beside stock aiortc and what else is installed."""
+    with ExitStack() as stack:
+        names = ("rtc_voice", "aiortc", *installed())
+        urls = {name: stack.enter_context(start(name)).offer_url for name in names}
+        found = asyncio.run(_echoes(urls, rounds=1 if quick else 3, chirps=8 if quick else 30))
+        lost = {name: asyncio.run(_after_one_loss(urls[name], 4 if quick else 12)) for name in ("rtc_voice", "aiortc")}
+    return [
+        *(_row(_row_of_echo(name), latencies) for name, latencies in found.items()),
+        {"name": "after_one_loss", **lost["rtc_voice"]},
+        {"name": "after_one_loss_aiortc", **lost["aiortc"]},
+    ]
 
 
 async def _measure(url: str, *, calls: int, texts: int, spoken: int) -> list[dict[str, object]]:
@@ -51,24 +73,29 @@ async def _measure(url: str, *, calls: int, texts: int, spoken: int) -> list[dic
     ]
 
 
-@contextmanager
-def serving() -> Iterator[str]:
-    """The bot in a process of its own; gives its address."""
-    command = [sys.executable, "-m", "rtc_voice", "serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        if not url:
-            raise SystemExit("the bot did not start: run `rtc-voice serve` to see why")
-        try:
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+async def _echoes(urls: dict[str, str], *, rounds: int, chirps: int) -> dict[str, list[float]]:
+    """Latencies of all echoes, in turns, so that what disturbs the machine disturbs all."""
+    found: dict[str, list[float]] = {name: [] for name in urls}
+    for _ in range(rounds):
+        for name, url in urls.items():
+            found[name] += (await echo(url, chirps)).latency_ms
+    return found
+
+
+async def _after_one_loss(url: str, chirps: int) -> dict[str, object]:
+    """How much later sound comes once one packet was lost."""
+    half = round((SETTLE_S + (chirps + 0.5) * PERIOD_S) / 0.02)  # packets
+    heard = (await echo(url, 2 * chirps + 3, lose_one(half))).latency_ms
+    before, after = heard[:chirps], heard[-chirps:]
+    return {"added_ms": round(float(np.median(after) - np.median(before)), 1), "n": len(after)}
+
+
+def _row_of_echo(name: str) -> str:
+    return "echo" if name == "rtc_voice" else f"echo_{name}"
 
 
 def _row(name: str, values: list[float]) -> dict[str, object]:
-    figures = summarize(values, digits=1)
+    figures = summarize(values, digits=1) or dict.fromkeys(("p50", "p95", "p99", "max"), float("nan"))
     return {"name": name, **{f"{key}_ms": figures[key] for key in ("p50", "p95", "p99", "max")}, "n": len(values)}
 
 

@@ -159,7 +159,7 @@ def say(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="latency or synthesis; all runs every one.")] = "all",
+    name: Annotated[str, typer.Argument(help="latency, faults, capacity, synthesis …; all runs every one.")] = "all",
     quick: Annotated[bool, typer.Option("--quick", help="Within a minute each.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures there as JSON (one benchmark only).")] = None,
 ) -> None:
@@ -167,7 +167,8 @@ def bench(
     import subprocess
 
     root = Path(rtc_voice.__file__).parent.parent
-    known = sorted(p.stem for p in (root / "benchmarks").glob("[a-z]*.py") if p.stem not in ("form", "all"))
+    files = (p for p in (root / "benchmarks").glob("[a-z]*.py") if p.stem != "all")
+    known = sorted(p.stem for p in files if "__main__" in p.read_text())
     if not known:
         raise InputError("the benchmarks are not installed", "clone the repository and run it there")
     if name not in (*known, "all"):

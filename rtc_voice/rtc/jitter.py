@@ -5,8 +5,8 @@ lost. This one looks at the clock instead: a packet that is not there when its s
 """
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rtc_voice.metrics import Metrics
@@ -50,6 +50,7 @@ class DelayEstimate:
     def __init__(self) -> None:
         self._fastest: deque[tuple[float, float]] = deque()  # (arrival, transit), of growing transit
         self._recent: deque[tuple[float, float]] = deque()  # (arrival, transit) of the last packets
+        self._ordered: list[float] = []  # their transits, ascending
         self.delay_s = 0.0
 
     @property
@@ -66,9 +67,10 @@ class DelayEstimate:
         while self._fastest[0][0] < arrival_s - TRANSIT_WINDOW_S:
             self._fastest.popleft()
         self._recent.append((arrival_s, transit))
+        insort(self._ordered, transit)
         while self._recent[0][0] < arrival_s - DELAY_WINDOW_S:
-            self._recent.popleft()
-        needed = _quantile((transit for _, transit in self._recent), ON_TIME) - self.transit_s
+            del self._ordered[bisect_left(self._ordered, self._recent.popleft()[1])]
+        needed = self._ordered[math.ceil(ON_TIME * (len(self._ordered) - 1))] - self.transit_s
         self.delay_s = min(needed, MAX_DELAY_S) if needed > IGNORED_S else 0.0
 
     def due_s(self, media_s: float) -> float:
@@ -194,8 +196,3 @@ class JitterBuffer:
         self._concealed += ticks
         self._metrics.count("concealed_ms", 1000 * ticks // RTP_RATE)
         return Piece(ticks, None, self._held[after].data if after == self._next else None)
-
-
-def _quantile(values: Iterable[float], q: float) -> float:
-    ordered = sorted(values)
-    return ordered[math.ceil(q * (len(ordered) - 1))]

@@ -1,7 +1,8 @@
-"""Opus decoding with loss concealment, by the libopus that PyAV brings along.
+"""Opus by the libopus that PyAV brings along: decoding with loss concealment, and encoding without detours.
 
 PyAV itself decodes to 48 kHz stereo only, and neither conceals a lost packet nor reads a packet's copy of the one
-before it (in-band FEC). libopus does all three, and gives the 24 kHz mono that everything downstream works with.
+before it (in-band FEC). libopus does all three, and gives the 24 kHz mono that everything downstream works with. It
+also takes that as it is: with PyAV's frames, encoding 20 ms costs 225 us instead of 93.
 """
 
 import ctypes
@@ -21,6 +22,9 @@ Samples = NDArray[np.float32]
 
 RTP_RATE = 48_000  # Hz: the clock of RTP timestamps of Opus, whatever the sound's rate (RFC 7587)
 MAX_PACKET_S = 0.12
+MAX_PACKET_BYTES = 1_275
+COMPLEXITY = 5  # of 10: a quarter less work than 10
+_LOW_DELAY, _SET_BITRATE, _SET_COMPLEXITY = 2_051, 4_002, 4_010  # opus_defines.h
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
@@ -48,6 +52,12 @@ def _library() -> ctypes.CDLL:
     library.opus_decoder_destroy.argtypes = [ctypes.c_void_p]
     number, flag = ctypes.c_int32, ctypes.c_int
     library.opus_decode_float.argtypes = [ctypes.c_void_p, ctypes.c_char_p, number, _FLOATS, ctypes.c_int, flag]
+    library.opus_encoder_create.restype = ctypes.c_void_p
+    library.opus_encoder_create.argtypes = [number, ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_int)]
+    library.opus_encoder_destroy.restype = None
+    library.opus_encoder_destroy.argtypes = [ctypes.c_void_p]
+    library.opus_encoder_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int]  # and one more, by the request
+    library.opus_encode_float.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, number]
     library.opus_packet_get_nb_samples.argtypes = [ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32]
     return library
 
@@ -105,3 +115,33 @@ class OpusDecoder:
         if made < 0:
             raise BadPacketError(f"libopus gives error {made} for {(data or b'')[:8].hex()}")
         return self._out[:made].copy()
+
+
+class OpusEncoder:
+    """Encodes one stream of mono frames with 2.5 ms of delay (`voip` has 6.5)."""
+
+    def __init__(self, sample_rate: int = AUDIO.sample_rate, bit_rate: int = 40_000) -> None:
+        self._library = _library()
+        error = ctypes.c_int()
+        self._encoder = self._library.opus_encoder_create(sample_rate, 1, _LOW_DELAY, ctypes.byref(error))
+        assert self._encoder, f"libopus refuses {sample_rate} Hz"
+        weakref.finalize(self, self._library.opus_encoder_destroy, self._encoder)
+        for request, value in ((_SET_BITRATE, bit_rate), (_SET_COMPLEXITY, COMPLEXITY)):
+            self._library.opus_encoder_ctl(self._encoder, request, ctypes.c_int32(value))
+        self._out = ctypes.create_string_buffer(MAX_PACKET_BYTES)
+
+    def encode(self, samples: Samples) -> bytes:
+        """The next packet, for 2.5, 5, 10 or 20 ms of sound, ``[T]``, peak 1; no numbers are silence.
+
+        Raises:
+            ValueError: another length.
+        """
+        if not np.isfinite(samples).all():
+            samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+        frame = np.ascontiguousarray(samples.clip(-1, 1), np.float32)
+        made = self._library.opus_encode_float(
+            self._encoder, frame.ctypes.data, frame.size, self._out, MAX_PACKET_BYTES
+        )
+        if made < 0:
+            raise ValueError(f"libopus gives error {made} for {samples.size} samples")
+        return self._out.raw[:made]

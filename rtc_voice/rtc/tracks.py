@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.opus import RTP_RATE, OpusEncoder
 from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples
 from rtc_voice.timing import Clock
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 FADE_S = 0.003
 SILENT_PACKET = b"\xf8\xff\xfe"  # 20 ms of Opus
+_RTP_TICK = Fraction(1, RTP_RATE)  # aiortc's own time base, so that it converts nothing
 VIDEO_CLOCK_HZ = 90_000
 
 
@@ -72,17 +74,22 @@ class SpeechTrack(MediaStreamTrack):
         self._queue = queue
         self._clock = clock
         self.metrics = metrics
+        self.sample_rate = queue.sample_rate  # Hz
         self._frame_samples = queue.sample_rate * AUDIO.chunk_ms // 1000
         self._pacer = Pacer(self._frame_samples / queue.sample_rate, clock, metrics)
         self._declick = Declick(int(queue.sample_rate * FADE_S))
 
     async def recv(self) -> av.AudioFrame:
         """The next frame, at its time."""
+        samples, number = await self.next()
+        return _audio_frame(samples, number * self._frame_samples, self.sample_rate)
+
+    async def next(self) -> tuple[Samples, int]:
+        """The samples of the next frame, at its time, and its number."""
         if self.readyState != "live":
             raise MediaStreamError
         number = await self._pacer.wait()
-        samples = self._declick.fill(self._pull(), self._frame_samples)
-        return _audio_frame(samples, number * self._frame_samples, self._queue.sample_rate)
+        return self._declick.fill(self._pull(), self._frame_samples), number
 
     def _pull(self) -> Samples | None:
         try:
@@ -107,30 +114,28 @@ class OpusTrack(MediaStreamTrack):
 
     kind = "audio"
 
-    def __init__(self, source: SpeechTrack, bit_rate: int = 40_000) -> None:
+    def __init__(self, source: SpeechTrack) -> None:
         super().__init__()
         self._source = source
-        self._bit_rate = bit_rate  # bits per second
-        self._encoder: av.AudioCodecContext | None = None
+        self._encoder: OpusEncoder | None = None
 
-    async def recv(self) -> "av.Packet[av.AudioStream]":
+    async def recv(self) -> "av.Packet[Any]":
         """The next packet, at its time."""
-        frame = await self._source.recv()
-        packet = self._encode(frame)
-        packet.pts = frame.pts  # the encoder's own starts below zero, by its delay
-        packet.time_base = Fraction(1, frame.sample_rate)
+        samples, number = await self._source.next()
+        packet = av.Packet(self._encode(samples))
+        packet.pts, packet.time_base = number * RTP_RATE * AUDIO.chunk_ms // 1000, _RTP_TICK
         return packet
 
-    def _encode(self, frame: av.AudioFrame) -> "av.Packet[Any]":
+    def _encode(self, samples: Samples) -> bytes:
         try:
             if self._encoder is None:
-                self._encoder = _opus_encoder(frame.sample_rate, self._bit_rate)
-            return self._encoder.encode(frame)[0]
+                self._encoder = OpusEncoder(self._source.sample_rate)
+            return self._encoder.encode(samples)
         except Exception:
             logger.exception("a frame cannot be encoded; silence goes out")
             self._source.metrics.count("failed_frames")
             self._encoder = None
-            return av.Packet(SILENT_PACKET)
+            return SILENT_PACKET
 
     def stop(self) -> None:
         """End the track and its source."""
@@ -169,15 +174,3 @@ def _audio_frame(samples: Samples, pts: int, sample_rate: int) -> av.AudioFrame:
     frame.pts = pts
     frame.time_base = Fraction(1, sample_rate)
     return frame
-
-
-def _opus_encoder(sample_rate: int, bit_rate: int) -> av.AudioCodecContext:
-    """An encoder that gives one packet for each 20 ms frame, with 2.5 ms of delay (`voip` has 6.5)."""
-    encoder = av.AudioCodecContext.create("libopus", "w")
-    encoder.sample_rate = sample_rate
-    encoder.layout = "mono"
-    encoder.format = "s16"
-    encoder.bit_rate = bit_rate
-    encoder.time_base = Fraction(1, sample_rate)
-    encoder.options = {"application": "lowdelay", "frame_duration": str(AUDIO.chunk_ms)}
-    return encoder

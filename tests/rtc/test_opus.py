@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rtc_voice.rtc.opus import BadPacketError, OpusDecoder, packet_ticks
+from rtc_voice.rtc.opus import BadPacketError, OpusDecoder, OpusEncoder, packet_ticks
 from rtc_voice.rtc.playout import Samples
 from tests.rtc.packets import encoded
 
@@ -65,3 +65,15 @@ def test_a_length_that_cannot_be_concealed_is_silence() -> None:
     decoder.decode(encoded(tone(1))[0])
     assert not decoder.conceal(14).any()
     assert decoder.conceal(14).size == 7
+
+
+def test_no_numbers_and_too_loud_samples_are_encoded() -> None:
+    encoder, decoder = OpusEncoder(), OpusDecoder()
+    frame = tone(1)
+    frame[::7], frame[1::7], frame[2::7] = np.nan, np.inf, 40
+    assert np.abs(decoder.decode(encoder.encode(frame))).max() < 2
+
+
+def test_a_frame_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="481"):
+        OpusEncoder().encode(np.zeros(481, np.float32))

@@ -5,7 +5,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import FIRST_RESERVE_S, ChunkQueue, Samples
-from rtc_voice.rtc.tracks import OpusTrack, PictureTrack, SpeechTrack
+from rtc_voice.rtc.tracks import SILENT_PACKET, OpusTrack, PictureTrack, SpeechTrack
 from tests.rtc.conftest import JumpClock
 
 
@@ -145,13 +145,32 @@ async def test_each_frame_becomes_one_opus_packet_with_its_time_and_sound() -> N
     bench.queue.push(tone)
     track = OpusTrack(bench.track)
     packets = [await track.recv() for _ in range(50)]
-    assert [packet.pts for packet in packets] == list(range(0, 24_000, 480))
+    assert [packet.pts for packet in packets] == list(range(0, 48_000, 960))
     decoder = av.AudioCodecContext.create("libopus", "r")
     decoder.sample_rate = 48_000
     heard = np.concatenate([frame.to_ndarray().reshape(-1, 2)[:, 0] for p in packets for frame in decoder.decode(p)])
     spectrum = np.abs(np.fft.rfft(heard[9_600:38_400] * np.hanning(28_800)))
     assert np.argmax(spectrum) * 48_000 / 28_800 == pytest.approx(440, abs=2)
     assert heard[9_600:38_400].std() / 32_768 == pytest.approx(0.5 / np.sqrt(2), rel=0.03)
+
+
+async def test_a_frame_that_cannot_be_encoded_is_silence_and_the_next_is_heard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.queue.push(np.sin(np.arange(24_000) / 10).astype(np.float32))
+    track = OpusTrack(bench.track)
+    await track.recv()
+
+    class Broken:
+        def encode(self, samples: Samples) -> bytes:
+            raise ValueError("broken")
+
+    track._encoder = Broken()  # type: ignore[assignment]
+    assert bytes(await track.recv()) == SILENT_PACKET
+    assert len(bytes(await track.recv())) > 20
+    assert bench.metrics.counters["failed_frames"] == 1
+    assert "broken" in caplog.text
 
 
 async def test_pictures_come_at_their_rate_and_the_last_one_stays() -> None:

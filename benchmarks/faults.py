@@ -1,0 +1,96 @@
+"""What bad networks do to the road alone, beside stock aiortc: the faults are made where the caller's audio leaves."""
+
+import asyncio
+from collections.abc import Mapping
+
+import numpy as np
+
+from benchmarks.form import run
+from benchmarks.network import Fate, clean, lose, shake
+from benchmarks.probe import Echoed, echo, opener
+from benchmarks.servers import Server, start
+from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.remote import Caller
+from rtc_voice.timing import MonotonicClock
+
+LONG_CALL_S = 600
+TALK_S = 0.1  # of the many calls
+
+
+def faults() -> Mapping[str, Fate]:
+    """By name; each starts its random numbers anew."""
+    return {
+        "clean": clean,
+        "loss_1_percent": lose(0.01),
+        "loss_5_percent": lose(0.05),
+        "loss_20_percent": lose(0.2),
+        "jitter_30_ms_reordering_2_percent": shake(0.03, 0.02),
+    }
+
+
+def rows(quick: bool) -> list[dict[str, object]]:
+    """Each fault with both programs, then what connecting and a long call leave behind."""
+    chirps = 8 if quick else 40
+    measured: list[dict[str, object]] = []
+    with start("rtc_voice") as ours, start("aiortc") as stock:
+        before = {server.name: 0.0 for server in (ours, stock)}
+        for name in faults():
+            for server in (ours, stock):
+                row = asyncio.run(_suffer(server, faults()[name], chirps))
+                if name == "clean":
+                    before[server.name] = float(str(row["p50_ms"]))
+                row["added_ms"] = round(float(str(row["p50_ms"])) - before[server.name], 1)
+                measured.append({"name": name if server is ours else f"{name}_aiortc", **row})
+    with start("rtc_voice") as ours:
+        measured.append(asyncio.run(_come_and_go(ours, 50 if quick else 500)))
+        measured.append(asyncio.run(_long_call(ours, 20 if quick else LONG_CALL_S)))
+    return measured
+
+
+async def _suffer(server: Server, fate: Fate, chirps: int) -> dict[str, object]:
+    played = server.count("played_packets")
+    heard: Echoed = await echo(server.offer_url, chirps, fate)
+    concealed_ms = server.health().get("concealed_ms")
+    return {
+        "p50_ms": round(float(np.median(heard.latency_ms)), 1) if heard.latency_ms else float("nan"),
+        "played_share": round((server.count("played_packets") - played) / heard.sent, 4),
+        "longest_hole_ms": heard.longest_hole_ms,
+        "spacing_p99_ms": round(float(np.quantile(heard.spacing_ms, 0.99)), 1),
+        "missed_chirps": heard.missed,
+        "concealed_ms_so_far": concealed_ms,
+        "n": len(heard.latency_ms),
+    }
+
+
+async def _come_and_go(server: Server, cycles: int) -> dict[str, object]:
+    """Memory after ``cycles`` calls, against the memory after the first tenth of them."""
+    early = 0.0
+    for number in range(cycles):
+        async with Caller(opener(server.offer_url), clock=MonotonicClock(), metrics=Metrics()):
+            await asyncio.sleep(TALK_S)
+        if number == cycles // 10:
+            early = server.memory_mb()
+    await asyncio.sleep(1)
+    return {"name": f"{cycles}_calls_come_and_go", "grown_mb": round(server.memory_mb() - early, 1), "n": cycles}
+
+
+async def _long_call(server: Server, seconds: int) -> dict[str, object]:
+    """Memory at the end of a call with 5 % loss, against the memory after a tenth of it."""
+    reading = asyncio.create_task(_memory_after(server, seconds / 10))
+    heard = await echo(server.offer_url, int(seconds / 0.6), lose(0.05))
+    return {
+        "name": f"call_of_{seconds}_s_at_5_percent_loss",
+        "grown_mb": round(server.memory_mb() - await reading, 1),
+        "p50_ms": round(float(np.median(heard.latency_ms)), 1),
+        "longest_hole_ms": heard.longest_hole_ms,
+        "n": len(heard.latency_ms),
+    }
+
+
+async def _memory_after(server: Server, seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return server.memory_mb()
+
+
+if __name__ == "__main__":
+    run("Faults: what a bad network does to the sound, and what calls leave behind", rows)
