@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rtc_voice.call import Call, Parts
+from rtc_voice.call import Call, Line, Parts
 from rtc_voice.errors import CapacityError
 from rtc_voice.faces.worker import FaceWorker
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.ice import IceConfig
+from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.peer import Peer
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import load_chain
@@ -27,6 +27,7 @@ from rtc_voice.voices.predictor import AttributePredictor
 
 logger = logging.getLogger(__name__)
 
+DRAIN_S = 3.5  # what is being said may end; a service manager waits 5 s or more
 _LAG_INTERVAL_S = 0.05
 
 
@@ -37,7 +38,7 @@ class BotConfig:
     max_calls: int = 4  # calls at once; each may take one voice of the engine
     cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
     learned: bool = False  # with the learned conversion
-    ice: IceConfig = IceConfig()
+    ice: IceConfig = DIRECT
 
 
 class Bot:
@@ -50,8 +51,9 @@ class Bot:
         self.config = config
         self.metrics = Metrics()
         self.calls: dict[str, Call] = {}
+        self.clock = clock or MonotonicClock()
         self._peers: dict[str, Peer] = {}
-        self._clock = clock or MonotonicClock()
+        self._is_draining = False
         self._stack = AsyncExitStack()
         self._closing: set[asyncio.Task[None]] = set()
         self._parts: Parts | None = None
@@ -83,7 +85,7 @@ class Bot:
         text = TextToSpeech()
         for _ in text.sentences("Warm up."):
             pass
-        return Parts(engine, faces, AttributePredictor(), cache, text, pool, self._clock)
+        return Parts(engine, faces, AttributePredictor(), cache, text, pool, self.clock)
 
     @property
     def max_calls(self) -> int:
@@ -98,6 +100,8 @@ class Bot:
             CapacityError: all calls are taken.
         """
         assert self._parts is not None, "enter the bot first"
+        if self._is_draining:
+            raise CapacityError("the bot is leaving", "call again later")
         if len(self.calls) >= self.config.max_calls:
             raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
         call = Call(secrets.token_urlsafe(12), self._parts, connect=self._connect, on_gone=self._on_gone)
@@ -108,8 +112,15 @@ class Bot:
             await self.close_call(call.id)
             raise
 
+    def open_line(self, connect: Callable[[Call], Line]) -> Call:
+        """A call over a line of somebody else's making, which ends it with ``close_call``."""
+        assert self._parts is not None, "enter the bot first"
+        call = Call(secrets.token_urlsafe(12), self._parts, connect=connect)
+        self.calls[call.id] = call
+        return call
+
     def _connect(self, call: Call) -> Peer:
-        peer = Peer(call, call.queue, clock=self._clock, metrics=call.metrics, ice=self.config.ice)
+        peer = Peer(call, call.queue, clock=self.clock, metrics=call.metrics, ice=self.config.ice)
         self._peers[call.id] = peer
         return peer
 
@@ -123,6 +134,15 @@ class Bot:
     async def add_candidate(self, call_id: str, candidate: str, mid: str | None, line: int | None) -> None:
         """Hand a call one more address of its peer."""
         await self._peers[call_id].add_candidate(candidate, mid, line)
+
+    async def drain(self, limit_s: float = DRAIN_S) -> None:
+        """Let what is being said in all calls end, for as long as ``limit_s``; nothing new is taken."""
+        self._is_draining = True
+        try:
+            async with asyncio.timeout(limit_s):
+                await asyncio.gather(*(call.drain() for call in self.calls.values()))
+        except TimeoutError:
+            logger.info("leaving before everything was said")
 
     def health(self) -> dict[str, object]:
         """What monitoring asks for."""
@@ -146,6 +166,6 @@ class Bot:
     async def _watch_loop(self) -> None:
         """Measure how late the event loop comes back from a sleep."""
         while True:
-            due = self._clock.now() + _LAG_INTERVAL_S
+            due = self.clock.now() + _LAG_INTERVAL_S
             await asyncio.sleep(_LAG_INTERVAL_S)
-            self.metrics.record("loop_lag_ms", 1000 * (self._clock.now() - due))
+            self.metrics.record("loop_lag_ms", 1000 * (self.clock.now() - due))

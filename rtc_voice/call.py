@@ -80,6 +80,7 @@ class _Person:
 class _Text:
     message: protocol.Say
     received_s: float
+    started: bool = False
     cancelled: bool = False
 
 
@@ -118,10 +119,24 @@ class Call:
         self._to_say: asyncio.Queue[_Text] = asyncio.Queue()
         self._voice_ready = asyncio.Event()
         self._state_due = asyncio.Event()
+        self._is_draining = False
+        self._drained = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         for work in (self._say_in_turn(), self._send_states(), self._send_metrics()):
             self._start(work)
+
+    async def drain(self) -> None:
+        """Return when what is being heard has been said; what waits is cancelled, and nothing new is taken."""
+        self._is_draining = True
+        for id in [id for id, text in self._texts.items() if not text.started]:
+            self._cancel(id)
+        self._end_if_drained()
+        await self._drained.wait()
+
+    def _end_if_drained(self) -> None:
+        if self._is_draining and not self._texts:
+            self._drained.set()
 
     async def close(self) -> None:
         """Hang up and free everything; calling it again does nothing more."""
@@ -311,6 +326,8 @@ class Call:
     def _say(self, message: protocol.Say) -> None:
         if self._face_stream is None:
             raise ConsentError("no face may be used yet", "send consent first")
+        if self._is_draining:
+            raise CapacityError("the bot is leaving", "call again later")
         if self._mode == "off":
             raise RtcVoiceError("the voice is switched off", "set the mode to text or convert")
         if message.id in self._texts:
@@ -334,6 +351,7 @@ class Call:
             except RtcVoiceError as error:
                 self._texts.pop(text.message.id, None)
                 self._send(protocol.ErrorMessage.of(error, text.message.id))
+                self._end_if_drained()
 
     def _speak(self, text: _Text) -> None:
         """Runs in the text thread."""
@@ -353,17 +371,20 @@ class Call:
         if text is None:
             return
         if event == "begin":
+            text.started = True
             first_audio_ms = 1000 * (time_s - text.received_s)
             self.metrics.record("text_first_audio_ms", first_audio_ms)
             self._send(protocol.SpeechEvent(id, "started", round(first_audio_ms, 1)))
         else:
             del self._texts[id]
             self._send(protocol.SpeechEvent(id, "ended"))
+            self._end_if_drained()
 
     def _cancel(self, id: str | None) -> None:
         for key in [key for key in self._texts if id in (None, key)]:
             self._texts.pop(key).cancelled = True
             self._send(protocol.SpeechEvent(key, "cancelled"))
+        self._end_if_drained()
         if self._stream is not None:
             self._stream.cancel(id)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,6 +44,19 @@ Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Learned = Annotated[
     bool, typer.Option("--learned", help="Learned conversion, an experiment: nearer to the voice, some words are lost.")
 ]
+Cache = Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")]
+IceServers = Annotated[
+    list[str] | None,
+    typer.Option(help="STUN or TURN server, URL[,USER,PASSWORD]; repeat it. The first of each kind is used."),
+]
+RelayOnly = Annotated[bool, typer.Option("--relay-only", help="Send and receive through the TURN server only.")]
+Token = Annotated[
+    str | None,
+    typer.Option(envvar="RTC_VOICE_TOKEN", help="What clients must send; on addresses of a network one is made up."),
+]
+Origins = Annotated[list[str] | None, typer.Option(help="Origin whose pages may call, https://HOST; repeat it.")]
+TlsCert = Annotated[Path | None, typer.Option(help="Certificate (PEM), for https.")]
+TlsKey = Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
 
 
@@ -94,36 +109,69 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8080,
     max_calls: Annotated[int, typer.Option(help="Calls at once.", min=1, max=64)] = 4,
-    cache: Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")] = None,
+    cache: Cache = None,
     learned: Learned = False,
     mode: Annotated[Mode, typer.Option(help="echo gives everybody their own sound back, to measure the road.")] = (
         Mode.voice
     ),
+    token: Token = None,
+    origin: Origins = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    ice_server: IceServers = None,
+    relay_only: RelayOnly = False,
 ) -> None:
     """The bot alone: answers offers at /offer and serves the page."""
     from rtc_voice.bot import Bot, BotConfig
     from rtc_voice.echo import Echo
 
-    def bot() -> Bot | Echo:
-        if mode is Mode.echo:
-            return Echo(max_calls)
-        return Bot(BotConfig(max_calls=max_calls, cache_file=cache, learned=learned))
+    ice = _ice(ice_server, relay_only)
+    door = _door(host, port, token, frozenset(origin or []), cert=tls_cert, key=tls_key, ice=ice)
 
     async def run() -> None:
         stopped = _stop_signals()
+        config = BotConfig(max_calls=max_calls, cache_file=cache, learned=learned, ice=ice)
+        bot = Bot(config) if mode is Mode.voice else Echo(max_calls, ice=ice)
         status = _err.status("loading models …")
         status.start()
         try:
-            async with _serving(bot(), host, port, pages=mode is Mode.voice) as url:
+            async with _serving(bot, door, pages=mode is Mode.voice) as url:
                 status.stop()
                 # The first line of output is the address, for scripts.
-                print(url, flush=True)  # noqa: T201
+                print(door.invitation(url), flush=True)  # noqa: T201
                 _err.print("Ctrl-C ends it.")
                 await stopped.wait()
+                if isinstance(bot, Bot):
+                    await bot.drain()
         finally:
             status.stop()
 
     _run(run)
+
+
+@app.command()
+def join(
+    room: Annotated[str, typer.Argument(help="janus+ws://HOST:PORT/?room=1234&name=Voice (or janus+wss://).")],
+    consented: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME of somebody who has agreed, as the room shows it; you answer for it. Repeat it."),
+    ] = None,
+    mix: Annotated[bool, typer.Option("--mix", help="One track for all voices, instead of one each.")] = False,
+    max_voices: Annotated[int, typer.Option(help="Voices at once.", min=1, max=64)] = 4,
+    host: Host = "127.0.0.1",
+    port: Port = 0,
+    cache: Cache = None,
+    learned: Learned = False,
+    ice_server: IceServers = None,
+    relay_only: RelayOnly = False,
+) -> None:
+    """Join a room that others run, and give everybody who agrees a voice."""
+    from rtc_voice.bot import BotConfig
+    from rtc_voice.room import RoomConfig
+
+    ice = _ice(ice_server, relay_only)
+    config = BotConfig(max_calls=max_voices, cache_file=cache, learned=learned, ice=ice)
+    _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
 
 
 @app.command()
@@ -232,6 +280,12 @@ def export() -> None:
         export_chain(lambda line: status.update(line))
 
 
+def _ice(servers: list[str] | None, relay_only: bool) -> Any:
+    from rtc_voice.rtc.ice import IceConfig, IceServer
+
+    return IceConfig(tuple(IceServer.parse(text) for text in servers or []), relay_only)
+
+
 def _prepare() -> None:
     """One thread for torch: two make small chunks slower (p95 16.9 ms instead of 0.41)."""
     import torch
@@ -245,8 +299,52 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(work())
 
 
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Where a server listens, and to whom it opens."""
+
+    host: str
+    port: int
+    access: Any
+    tls: Any = None
+    ice: Any = None
+
+    def url(self, port: int) -> str:
+        """Where the server is."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{name}:{port}"
+
+    def invitation(self, url: str) -> str:
+        """What to open in a browser; holds the token."""
+        return f"{url}/?token={self.access.token}" if self.access.token else url
+
+
+def _door(
+    host: str,
+    port: int,
+    token: str | None = None,
+    origins: frozenset[str] = frozenset(),
+    *,
+    cert: Path | None = None,
+    key: Path | None = None,
+    ice: Any = None,
+) -> _Door:
+    """Who is on the network needs a token, given or made up."""
+    from rtc_voice.rtc.ice import DIRECT
+    from rtc_voice.rtc.signaling.access import Access, is_loopback, tls_context
+
+    if (cert is None) != (key is None):
+        raise InputError("https needs a certificate and its key", "give both --tls-cert and --tls-key")
+    tls = tls_context(cert, key) if cert and key else None
+    if not is_loopback(host):
+        token = token or secrets.token_urlsafe(24)
+        if tls is None:
+            _err.print("Without --tls-cert, browsers on other machines keep camera and microphone from the page.")
+    return _Door(host, port, Access(token, origins), tls, ice or DIRECT)
+
+
 @asynccontextmanager
-async def _serving(bot: Any, host: str, port: int, *, pages: bool = True) -> AsyncIterator[str]:
+async def _serving(bot: Any, door: _Door, *, pages: bool = True) -> AsyncIterator[str]:
     """A ``Bot`` or an ``Echo`` behind a web server: its address."""
     from rtc_voice.rtc.signaling import http
 
@@ -259,14 +357,63 @@ async def _serving(bot: Any, host: str, port: int, *, pages: bool = True) -> Asy
             health=bot.health,
             max_calls=bot.max_calls,
             web_dir=_web_folder() if pages else None,
+            access=door.access,
+            ice=door.ice,
         )
-        async with http.serve(application, host, port) as real_port:
-            yield f"http://{host}:{real_port}"
+        async with http.serve(application, door.host, door.port, door.tls) as real_port:
+            yield door.url(real_port)
 
 
-def _web_folder() -> Path | None:
+async def _join(address: str, config: Any, room_config: Any, host: str, port: int) -> None:
+    from rtc_voice.bot import Bot
+    from rtc_voice.room import RoomBot
+    from rtc_voice.rtc.signaling import http, links
+    from rtc_voice.rtc.signaling.janus import JanusAddress, JanusRoom
+
+    where = JanusAddress.parse(address)
+    stopped = _stop_signals()
+    status = _err.status("loading models …")
+    status.start()
+    try:
+        async with Bot(config) as bot:
+            status.update("joining the room …")
+            signaling = JanusRoom(where, clock=bot.clock, metrics=bot.metrics, ice=config.ice)
+            room = RoomBot(bot, signaling, room_config)
+            pages = links.create_app(room.member_of, _web_folder())
+            async with http.serve(pages, host, port) as real_port:
+                room.on_newcomer = lambda who: _show_link(who, f"http://{host}:{real_port}")
+                await room.join()
+                status.stop()
+                _say_what_consent_means(room_config.consented)
+                # The first line of output says that the bot is there, for scripts.
+                print(f"joined {where.room} as {where.name}", flush=True)  # noqa: T201
+                _err.print("Ctrl-C leaves.")
+                await stopped.wait()
+                await bot.drain()
+                await room.leave()
+    finally:
+        status.stop()
+
+
+def _say_what_consent_means(names: frozenset[str]) -> None:
+    if names:
+        _err.print(
+            f"[bold]Consent:[/] whoever calls themselves {', '.join(sorted(names))} is looked at and listened to from "
+            "now on. You answer for it that they have agreed, and that nobody else uses the name."
+        )
+
+
+def _show_link(who: Any, url: str) -> None:
+    """Their own link, for the operator to hand to them: whoever has it speaks for them."""
+    print(f"{who.name}\t{url}/p/{who.token}", flush=True)  # noqa: T201
+
+
+def _web_folder() -> Path:
     here = Path(rtc_voice.__file__).parent
-    return next((p for p in (here / "web", here.parent / "demo" / "web") if p.is_dir()), None)
+    folder = next((p for p in (here / "web", here.parent / "demo" / "web") if p.is_dir()), None)
+    if folder is None:
+        raise MissingPartError("the page is not installed", "install rtc-voice again, from a whole clone")
+    return folder
 
 
 async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> None:
@@ -275,12 +422,13 @@ async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> 
     from rtc_voice.rtc.signaling.http import post_offer
     from rtc_voice.selfcall import call_oneself
 
+    door = _door(host, 0 if once else port)
     status = _err.status("loading models …")
     status.start()
     try:
-        async with _serving(Bot(), host, 0 if once else port) as url:
+        async with _serving(Bot(), door) as url:
             status.update("calling myself: a portrait joins, types a sentence and speaks one …")
-            call = await call_oneself(post_offer(f"{url}/offer"), photo)
+            call = await call_oneself(post_offer(f"{url}/offer", door.access.token), photo)
             status.update("drawing the report …")
             await asyncio.to_thread(report.write, call, out)
             status.stop()
@@ -293,7 +441,7 @@ async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> 
             for what, name in (("listen", "call.wav"), ("look", "report.png"), ("figures", "report.json")):
                 _out.print(f"{what}: {out / name}", soft_wrap=True)
             if not once:
-                _out.print(f"\nNow yours: open [bold]{url}[/] in a browser. Ctrl-C ends it.")
+                _out.print(f"\nNow yours: open [bold]{door.invitation(url)}[/] in a browser. Ctrl-C ends it.")
                 await _stop_signals().wait()
     finally:
         status.stop()

@@ -8,7 +8,7 @@
  */
 
 import { Asked } from "./asked.js";
-import { Call, CallError, openDevices } from "./call.js";
+import { Call, CallError, callConfiguration, openDevices } from "./call.js";
 import { listenToPerson } from "./controls.js";
 import { SteadyFaces } from "./faces.js";
 import { FigureReader } from "./figures.js";
@@ -102,7 +102,9 @@ async function join() {
 async function connect() {
   gateDevices();
   try {
-    call = new Call(devices);
+    const configuration = await callConfiguration();
+    if (rtcVoice.state.phase !== "connecting") return; // the person has left meanwhile
+    call = new Call(devices, configuration);
     rtcVoice.pc = call.pc;
     follow(call);
     await call.connect();

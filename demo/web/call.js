@@ -61,11 +61,11 @@ export class Call extends EventTarget {
   #id = null;
   #closed = false;
 
-  /** Takes the tracks to send; either may be null. They keep belonging to the caller. */
-  constructor({ camera, microphone }) {
+  /** Takes the tracks to send; either may be null. They keep belonging to the caller. And what RTCPeerConnection takes. */
+  constructor({ camera, microphone }, configuration = {}) {
     super();
     if (!window.RTCPeerConnection) throw new CallError(problems.NO_WEBRTC);
-    this.pc = new RTCPeerConnection();
+    this.pc = new RTCPeerConnection(configuration);
     this.pc.addTransceiver(microphone ?? "audio", { direction: microphone ? "sendrecv" : "recvonly" });
     if (camera) {
       const sendEncodings = [{ maxFramerate: PICTURES_PER_SECOND }];
@@ -172,6 +172,16 @@ export class Call extends EventTarget {
     } catch {
       // A server that is gone needs no goodbye.
     }
+  }
+}
+
+/** The STUN and TURN servers that the bot's operator has set, as RTCPeerConnection takes them. */
+export async function callConfiguration() {
+  try {
+    const response = await fetch("config", { signal: AbortSignal.timeout(HTTP_LIMIT_MS) });
+    return response.ok ? await response.json() : {};
+  } catch {
+    return {}; // the offer will say what is wrong
   }
 }
 

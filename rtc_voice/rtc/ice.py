@@ -57,8 +57,17 @@ class IceConfig:
         if self.relay_only and not any(server.is_relay for server in self.servers):
             raise InputError("relay only, but there is no TURN server", "name one with --ice-server turn:…")
 
+    def as_json(self) -> dict[str, object]:
+        """As a browser's ``RTCPeerConnection`` takes it."""
+        policy = "relay" if self.relay_only else "all"
+        return {"iceServers": [server.as_json() for server in self.servers], "iceTransportPolicy": policy}
+
     def configuration(self, bundle: RTCBundlePolicy = RTCBundlePolicy.BALANCED) -> RTCConfiguration:
         """For aiortc; an empty list of servers, since None would mean a public STUN server."""
         policy = RTCIceTransportPolicy.RELAY if self.relay_only else RTCIceTransportPolicy.ALL
         servers = [RTCIceServer(s.url, s.user, s.password) for s in self.servers]
         return RTCConfiguration(iceServers=servers, iceTransportPolicy=policy, bundlePolicy=bundle)
+
+
+DIRECT = IceConfig()
+"""Addresses of this machine alone."""

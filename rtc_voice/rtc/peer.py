@@ -21,7 +21,7 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.aiortc_private import is_answering, survive_datagrams, take_packets, use_loopback_when_alone
-from rtc_voice.rtc.ice import IceConfig
+from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.jitter import AudioPacket
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, ErrorMessage, dump
@@ -91,7 +91,7 @@ class Peer:
         *,
         clock: Clock,
         metrics: Metrics,
-        ice: IceConfig = IceConfig(),  # noqa: B008 - frozen
+        ice: IceConfig = DIRECT,
     ) -> None:
         self._handler = handler
         self._clock = clock

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.aiortc_private import take_packets, use_loopback_when_alone
-from rtc_voice.rtc.ice import IceConfig
+from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.peer import opus_only
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, Inbound, dump
@@ -55,7 +55,7 @@ class Caller:
         clock: Clock,
         metrics: Metrics,
         pictures: Iterator[NDArray[np.uint8]] | None = None,
-        ice: IceConfig = IceConfig(),  # noqa: B008 - frozen
+        ice: IceConfig = DIRECT,
     ) -> None:
         self.heard: deque[Heard] = deque(maxlen=MAX_HEARD)
         self.messages: asyncio.Queue[dict[str, object]] = asyncio.Queue(MAX_WAITING)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.opus import RTP_RATE, OpusEncoder
-from rtc_voice.rtc.playout import ChunkQueue, Declick, Samples
+from rtc_voice.rtc.playout import Declick, Samples
 from rtc_voice.timing import Clock
 
 logger = logging.getLogger(__name__)
@@ -61,15 +61,34 @@ class Pacer:
             self._start -= min(seconds, self._frame_s)
 
 
+class SpeechSource(Protocol):
+    """What is to be played: a ``ChunkQueue``, or several of them mixed."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+
+    @property
+    def expecting(self) -> bool:
+        """Whether somebody is speaking: an empty pull is a late chunk then."""
+
+    @property
+    def hurry_s(self) -> float:
+        """How much sooner the next pull may come, from the last one."""
+
+    def pull(self, n_samples: int, time_s: float) -> Samples | None:
+        """Up to ``n_samples`` for playing at ``time_s``, ``[<= n_samples]``; None when nothing is waiting."""
+
+
 class SpeechTrack(MediaStreamTrack):
-    """What a ``ChunkQueue`` holds as 20 ms frames of s16 mono, each at its time; silence when it holds nothing.
+    """What a source holds as 20 ms frames of s16 mono, each at its time; silence when it holds nothing.
 
     It neither raises nor waits for sound while it lives, because aiortc ends a track that does.
     """
 
     kind = "audio"
 
-    def __init__(self, queue: ChunkQueue, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, queue: SpeechSource, clock: Clock, metrics: Metrics) -> None:
         super().__init__()
         self._queue = queue
         self._clock = clock

@@ -2,25 +2,36 @@
 
 ``POST /offer`` takes ``{sdp, type}`` and gives ``{sdp, type, call_id, pc_id}``, as aiortc's demo page and Pipecat's
 small-webrtc client (which says ``pc_id``, under ``/api/offer``) expect. ``PATCH`` brings further addresses, ``DELETE
-/offer/{call_id}`` hangs up. Every error is ``{"error": {"code", "message", "hint"}}``. Only pages of this server may
-call it: there are no cross-origin headers, and a foreign ``Origin`` is refused.
+/offer/{call_id}`` hangs up. ``GET /config`` gives what a page's RTCPeerConnection is made with. Every error is
+``{"error": {"code", "message", "hint"}}``. Who may come in is for ``access`` to say.
 """
 
 import errno
-import ipaddress
 import logging
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from rtc_voice.errors import CapacityError, InputError, ProtocolError, RtcVoiceError
+from rtc_voice.rtc.ice import DIRECT, IceConfig
+from rtc_voice.rtc.signaling.access import (
+    Access,
+    Handler,
+    Middleware,
+    Rate,
+    known_only,
+    not_too_often,
+    own_pages_only,
+    presented,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +144,12 @@ def create_app(
     health: Callable[[], Mapping[str, object]],
     max_calls: int,
     web_dir: Path | None = None,
+    access: Access = Access(),  # noqa: B008 - frozen
+    ice: IceConfig = DIRECT,
 ) -> web.Application:
     """The application: offers, health, and the page in ``web_dir`` if there is one."""
     routes = _Routes(CallDesk(open_call, close_call, live_calls, add_candidate, max_calls))
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_finish, _same_origin])
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=guards(access))
     for path in OFFER_PATHS:
         app.router.add_post(path, routes.offer)
         app.router.add_patch(path, routes.trickle)
@@ -144,29 +157,41 @@ def create_app(
         app.router.add_options(path, _options)
 
     async def say_health(request: web.Request) -> web.Response:
-        return web.json_response(dict(health()))
+        # Figures tell how the bot is used: they are for those who may use it.
+        return web.json_response(dict(health()) if access.admits(presented(request)) else {"status": "ok"})
+
+    async def say_config(request: web.Request) -> web.Response:
+        return web.json_response(ice.as_json())
 
     app.router.add_get("/health", say_health)
+    app.router.add_get("/config", say_config)
     if web_dir is not None:
-        app.router.add_get("/{path:.*}", _Pages(web_dir).page)
+        app.router.add_get("/{path:.*}", Pages(web_dir).page)
     return app
 
 
+def guards(access: Access) -> list[Middleware]:
+    """What every request passes before it is answered, the outermost first."""
+    return [finish, own_pages_only(access), not_too_often(Rate(access.max_requests)), known_only(access)]
+
+
 @asynccontextmanager
-async def serve(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+async def serve(
+    app: web.Application, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve ``app`` and give the port, which the system chooses for 0."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        await _listen(runner, host, port)
+        await _listen(runner, host, port, tls)
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> None:
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except socket.gaierror as error:
         raise InputError(f"there is no host {host!r}", "name an address of this machine, like 127.0.0.1") from error
     except OSError as error:
@@ -175,11 +200,15 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
         raise InputError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}", remedy) from error
 
 
-def post_offer(url: str) -> Callable[[str, str], Awaitable[Mapping[str, str]]]:
+def post_offer(url: str, token: str | None = None) -> Callable[[str, str], Awaitable[Mapping[str, str]]]:
     """The caller's side: sends an offer to ``url`` and gives the answer; ProtocolError when it is refused."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def open_call(sdp: str, type: str) -> Mapping[str, str]:
-        async with aiohttp.ClientSession() as session, session.post(url, json={"sdp": sdp, "type": type}) as reply:
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(url, json={"sdp": sdp, "type": type}) as reply,
+        ):
             body: dict[str, str] = await reply.json()
             if reply.status != 200:
                 raise ProtocolError(f"the offer was refused with {reply.status}: {body}"[:200], code="refused")
@@ -188,7 +217,7 @@ def post_offer(url: str) -> Callable[[str, str], Awaitable[Mapping[str, str]]]:
     return open_call
 
 
-class _Pages:
+class Pages:
     """The files that lie in one folder when the server starts; no path is ever looked up on the disk."""
 
     def __init__(self, folder: Path) -> None:
@@ -198,17 +227,19 @@ class _Pages:
         self._files = {path.relative_to(root).as_posix(): path for path in inside}
 
     async def page(self, request: web.Request) -> web.FileResponse:
-        path = self._files.get(request.match_info["path"] or "index.html")
+        """The file that the request's path names."""
+        return self.file(request.match_info["path"] or "index.html")
+
+    def file(self, name: str) -> web.FileResponse:
+        """The file ``name``; HTTPNotFound if there is none."""
+        path = self._files.get(name)
         if path is None:
             raise web.HTTPNotFound(text="no such page")
         return web.FileResponse(path, headers={"Content-Type": MIME_TYPES[path.suffix]})
 
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
 @web.middleware
-async def _finish(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def finish(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into JSON and put the security headers on everything."""
     try:
         response = await handler(request)
@@ -217,35 +248,15 @@ async def _finish(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = _error(status, error.code, error.message, error.hint)
     except web.HTTPException as error:
         response = _error(error.status, error.reason.lower().replace(" ", "-"), error.text or error.reason)
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
+        for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            if name in error.headers:
+                response.headers[name] = error.headers[name]
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         response = _error(500, "internal", "the server failed", "its log says why")
-    response.headers.update(SECURITY_HEADERS)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
-
-
-@web.middleware
-async def _same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a page of another server sends: it could open calls and read answers in its visitor's name."""
-    local = request.transport.get_extra_info("sockname")[0] if request.transport else ""
-    if _is_loopback(local) and not _is_loopback(urlsplit(f"//{request.host}").hostname or ""):
-        # A foreign name that leads to this machine's loopback (DNS rebinding) would count as its own origin.
-        raise web.HTTPForbidden(text=f"this server is local, and {request.host[:80]!r} is not its name")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise web.HTTPForbidden(text=f"a page of {origin[:80]} may not call this server")
-    return await handler(request)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _options(request: web.Request) -> web.Response:

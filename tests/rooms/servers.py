@@ -1,0 +1,103 @@
+"""The real servers of a call, on loopback: Debian's Janus and coturn, and a web server for the participants' page."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+STARTS_WITHIN_S = 20.0
+ROOM = 1234
+PIN = "sesame"
+
+_JANUS = """
+general: {{ debug_level = 3, session_timeout = 60 }}
+nat: {{ ice_enforce_list = "127.0.0.1", ignore_mdns = true }}
+media: {{ ipv6 = false }}
+plugins: {{ disable = "{plugins}" }}
+transports: {{ disable = "{transports}" }}
+"""
+_PLUGINS = "audiobridge duktape echotest lua nosip recordplay sip streaming textroom videocall voicemail"
+_TRANSPORTS = "http mqtt nanomsg pfunix rabbitmq"
+_ROOM = """
+room-{room}: {{ description = "open", publishers = 20, audiocodec = "opus", videocodec = "vp8" }}
+room-{locked}: {{ description = "locked", publishers = 20, pin = "{pin}" }}
+"""
+
+
+class JanusServer:
+    """A Janus that can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"ws://127.0.0.1:{self.port}/"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._write_config()
+        self._library = folder / "alone.so"
+        source = HERE / "alone.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self._library, source, "-ldl"], check=True)
+
+    def _write_config(self) -> None:
+        def names(words: str) -> str:
+            return ",".join(f"libjanus_{word}.so" for word in words.split())
+
+        config = _JANUS.format(plugins=names(_PLUGINS), transports=names(_TRANSPORTS))
+        (self._folder / "janus.jcfg").write_text(config)
+        rooms = _ROOM.format(room=ROOM, locked=ROOM + 1, pin=PIN)
+        (self._folder / "janus.plugin.videoroom.jcfg").write_text(rooms)
+        sockets = f'general: {{ ws = true, ws_port = {self.port}, ws_ip = "127.0.0.1" }}\n'
+        (self._folder / "janus.transport.websockets.jcfg").write_text(sockets)
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        command = ["janus", "-F", str(self._folder)]
+        preload = {"LD_PRELOAD": str(self._library)}
+        with (self._folder / "janus.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env={**os.environ, **preload}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        wait_for_port(self.port)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def coturn(user: str, password: str) -> Iterator[int]:
+    """A TURN server; gives its port, for UDP and TCP."""
+    port = free_port()
+    command = ["turnserver", "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "-p", str(port)]
+    command += [f"--user={user}:{password}", "--realm=test", "--lt-cred-mech", "--no-tls", "--no-dtls"]
+    command += ["--allow-loopback-peers", "--no-cli", "--log-file=stdout", "--pidfile=/dev/null"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            wait_for_port(port)
+            yield port
+        finally:
+            server.kill()
+
+
+def free_port() -> int:
+    """A port that nobody uses now, for servers that cannot say which one they were given."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Return when somebody listens on ``port``."""
+    give_up = time.monotonic() + STARTS_WITHIN_S
+    while True:
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < give_up, f"nobody listens on {port}"
+        time.sleep(0.05)

@@ -1,0 +1,179 @@
+"""Rooms of a real Janus: two of us in one room, one speaks and the other hears."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import av
+import numpy as np
+import pytest
+
+from rtc_voice.errors import InputError, ProtocolError
+from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.playout import ChunkQueue, Samples
+from rtc_voice.rtc.signaling.janus import FIRST_PAUSE_S, LAST_PAUSE_S, JanusAddress, JanusRoom, pause_s
+from rtc_voice.rtc.signaling.room import Participant
+from rtc_voice.timing import MonotonicClock
+from tests.rooms.servers import PIN, ROOM, JanusServer
+
+TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(1_200) / 24_000)).astype(np.float32)
+PATIENCE_S = 60.0  # for a busy machine; each step takes some hundred milliseconds
+
+
+class Guest:
+    """Keeps what a room reports, and hears."""
+
+    def __init__(self, janus: JanusServer, name: str, room: int = ROOM, more: str = "") -> None:
+        address = JanusAddress.parse(f"janus+{janus.url}?room={room}&name={name}{more}")
+        self.metrics = Metrics()
+        self.room = JanusRoom(address, clock=MonotonicClock(), metrics=self.metrics)
+        self.queue = ChunkQueue(24_000, 1_000)
+        self.there: dict[str, str] = {}  # id by name
+        self.told: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.loudest = 0.0
+
+    def on_joined(self, participant: Participant) -> None:
+        self.there[participant.name] = participant.id
+
+    def on_left(self, participant_id: str) -> None:
+        self.there = {name: id for name, id in self.there.items() if id != participant_id}
+
+    def on_chat(self, participant_id: str, text: str) -> None:
+        self.texts.append((participant_id, text))
+
+    def on_away(self) -> None:
+        self.told.append("away")
+        self.there.clear()
+
+    def on_back(self) -> None:
+        self.told.append("back")
+
+    def on_samples(self, samples: Samples) -> None:
+        self.loudest = max(self.loudest, float(np.abs(samples).max()))
+
+    def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
+        raise AssertionError("nobody sends pictures")
+
+    def on_video_ended(self) -> None:
+        raise AssertionError("nobody sends pictures")
+
+
+@asynccontextmanager
+async def inside(*guests: Guest) -> AsyncIterator[None]:
+    try:
+        for guest in guests:
+            await guest.room.join(guest)
+        yield
+    finally:
+        for guest in guests:
+            await guest.room.leave()
+
+
+async def until(is_so: Callable[[], object], meanwhile: Callable[[], object] = lambda: None) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():
+            meanwhile()
+            await asyncio.sleep(0.02)
+
+
+async def hears(speaker: Guest, listener: Guest, name: str) -> None:
+    """The listener subscribes to what the speaker has published as ``name``, and hears the tone."""
+    await until(lambda: name in listener.there)
+    listener.loudest = 0.0
+    link = await listener.room.subscribe(listener.there[name], listener)
+    await until(lambda: listener.loudest > 0.3, lambda: speaker.queue.push(TONE))
+    await listener.room.retract(link)
+
+
+async def test_what_one_publishes_another_hears_and_own_voices_are_no_participants(janus: JanusServer) -> None:
+    speaker, listener = Guest(janus, "speaker"), Guest(janus, "listener")
+    async with inside(speaker, listener):
+        link = await speaker.room.publish("Ann · voice", speaker.queue)
+        await hears(speaker, listener, "Ann · voice")
+        assert not speaker.there
+        await speaker.room.retract(link)
+        await until(lambda: not listener.there)
+
+
+async def test_the_chat_goes_to_everybody_with_the_writer_known(janus: JanusServer) -> None:
+    one, other = Guest(janus, "one"), Guest(janus, "other")
+    async with inside(one, other):
+        await until(lambda: one.texts, lambda: other.room.chat("hello"))
+        assert one.texts[0][1] == "hello"
+
+
+async def test_one_broken_link_breaks_no_other(janus: JanusServer) -> None:
+    speaker, listener = Guest(janus, "speaker"), Guest(janus, "listener")
+    other = ChunkQueue(24_000, 1_000)
+    async with inside(speaker, listener):
+        broken = await speaker.room.publish("broken", other)
+        await speaker.room.publish("sound", speaker.queue)
+        await broken.close()
+        await hears(speaker, listener, "sound")
+
+
+async def test_after_a_crash_of_the_server_both_are_back_and_heard(janus: JanusServer) -> None:
+    speaker, listener = Guest(janus, "speaker"), Guest(janus, "listener")
+    async with inside(speaker, listener):
+        link = await speaker.room.publish("Ann · voice", speaker.queue)
+        janus.kill()
+        await until(lambda: speaker.told and listener.told)
+        assert link.lost.is_set()
+        with pytest.raises(ProtocolError):
+            await speaker.room.publish("Ann · voice", speaker.queue)
+        janus.start()
+        await until(lambda: speaker.told == listener.told == ["away", "back"])
+        await speaker.room.publish("Ann · voice", speaker.queue)
+        await hears(speaker, listener, "Ann · voice")
+
+
+@pytest.mark.parametrize(("room", "more"), [(999, ""), (ROOM + 1, ""), (ROOM + 1, "&pin=wrong")])
+async def test_a_room_that_does_not_let_us_in_is_an_error_with_a_remedy(
+    janus: JanusServer, room: int, more: str
+) -> None:
+    guest = Guest(janus, "guest", room, more)
+    with pytest.raises(InputError) as refused:
+        await guest.room.join(guest)
+    assert refused.value.hint
+    await guest.room.leave()
+
+
+async def test_a_room_with_a_pin_lets_us_in_with_it(janus: JanusServer) -> None:
+    async with inside(Guest(janus, "guest", ROOM + 1, f"&pin={PIN}")):
+        pass
+
+
+async def test_where_no_janus_is_joining_says_so() -> None:
+    address = JanusAddress.parse("janus+ws://127.0.0.1:9/?room=1")
+    room = JanusRoom(address, clock=MonotonicClock(), metrics=Metrics())
+    with pytest.raises(ProtocolError, match="no Janus answers"):
+        await room.join(Guest.__new__(Guest))
+
+
+def test_an_address_names_server_room_and_name() -> None:
+    address = JanusAddress.parse("janus+wss://meet.example:8989/ws?room=1234&name=Voice%20bot&pin=p&token=t")
+    assert address == JanusAddress("wss://meet.example:8989/ws", 1234, "Voice bot", "p", {"token": "t"})
+    assert JanusAddress.parse("janus+ws://h/?room=tea") == JanusAddress("ws://h/", "tea", "Voice")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ws://h/?room=1",
+        "janus+ws:///?room=1",
+        "janus+ws://h/",
+        "janus+ws://h:x/?room=1",
+        "janus+ws://h/?room=1&a=1",
+    ],
+)
+def test_what_is_no_address_is_an_error(text: str) -> None:
+    with pytest.raises(InputError):
+        JanusAddress.parse(text)
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    pauses = [pause_s(tries) for tries in range(40)]
+    assert all(0.8 * FIRST_PAUSE_S <= pause <= LAST_PAUSE_S for pause in pauses)
+    assert min(pauses[5:]) >= 0.8 * LAST_PAUSE_S
