@@ -13,7 +13,7 @@ from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.aiortc_private import survive_datagrams, take_packets, use_loopback_when_alone
 from rtc_voice.rtc.ice import DIRECT, IceConfig
-from rtc_voice.rtc.peer import BAD_DESCRIPTION, MAX_BUFFERED_BYTES, opus_only
+from rtc_voice.rtc.peer import BAD_DESCRIPTION, MAX_BUFFERED_BYTES, ask_for_copies, opus_only
 from rtc_voice.rtc.playout import Samples
 from rtc_voice.rtc.receive import AudioReceiver, drain, receive_video
 from rtc_voice.rtc.tracks import OpusTrack, SpeechSource, SpeechTrack
@@ -123,7 +123,7 @@ class Link:
         """
         await self._describe(sdp, "offer")
         await self._pc.setLocalDescription(await self._pc.createAnswer())
-        return str(self._pc.localDescription.sdp)
+        return ask_for_copies(str(self._pc.localDescription.sdp))
 
     async def connected(self) -> None:
         """Wait until the connection stands.

@@ -24,8 +24,6 @@ from rtc_voice.errors import CapacityError, InputError, ProtocolError, RtcVoiceE
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.signaling.access import (
     Access,
-    Handler,
-    Middleware,
     Rate,
     known_only,
     not_too_often,

@@ -52,6 +52,9 @@ class Guest:
     def on_samples(self, samples: Samples) -> None:
         self.loudest = max(self.loudest, float(np.abs(samples).max()))
 
+    def on_pause(self) -> None:
+        """Nothing to do."""
+
     def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
         raise AssertionError("nobody sends pictures")
 
