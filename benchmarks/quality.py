@@ -16,10 +16,11 @@ from benchmarks.judges import Judges, Verdict, word_errors
 from benchmarks.systems import System, systems
 from rtc_voice.config import AUDIO
 from rtc_voice.report import commit, machine
+from rtc_voice.speech.formants import tract_length
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.training.speech_sets import load_audio
-from rtc_voice.training.voice_data import AVERAGE_SPACING_HZ, is_test_speaker
-from rtc_voice.training.voice_labels import formant_scale, voiced_f0
+from rtc_voice.training.voice_data import is_test_speaker
+from rtc_voice.training.voice_labels import voiced_f0
 from rtc_voice.voices.speaker_encoder import SpeakerEncoder
 from rtc_voice.voices.types import Voice
 
@@ -111,7 +112,7 @@ def voice_of(speech: Samples) -> Voice:
     """The voice of a recording at 24 kHz."""
     f0, times = voiced_f0(speech, AUDIO.sample_rate)
     log_f0 = np.log2(f0)
-    tract = AVERAGE_SPACING_HZ / formant_scale(speech, AUDIO.sample_rate, times)
+    tract = tract_length(speech, AUDIO.sample_rate, times)
     embedding = SpeakerEncoder().embed(speech, AUDIO.sample_rate)
     return Voice(embedding, float(2 ** log_f0.mean()), float(12 * log_f0.std()), tract)
 

@@ -206,6 +206,36 @@ def say(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Recording to convert; any format, a video too.")],
+    to: Annotated[Path, typer.Option("--to", help="Whose voice: a photo, or a recording of one person (3 s or more).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("out.wav"),
+) -> None:
+    """A recording in another voice, chunk by chunk as in a call."""
+    import numpy as np
+    from rich.progress import track
+
+    from rtc_voice import offline
+    from rtc_voice.config import AUDIO
+    from rtc_voice.speech.audio_file import check_place, write_wav
+    from rtc_voice.synthesis.chain import load_chain
+
+    check_place(out)
+    if out.exists() and any(path.exists() and out.samefile(path) for path in (source, to)):
+        raise AudioError(f"{out} would be written over", "choose another place with -o")
+    _prepare()
+    samples = offline.read_source(source)
+    with _err.status("finding the voice …"):
+        voice, chain = offline.voice_from(to), load_chain()
+    chunks = offline.convert(samples, voice, chain)
+    total = offline.count_chunks(samples, chain)
+    converted = list(track(chunks, "converting", total=total, console=_err, transient=True))
+    write_wav(out, np.concatenate(converted), AUDIO.sample_rate)
+    _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
+    _out.print(str(out), soft_wrap=True)
+
+
+@app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="latency, faults, capacity, synthesis …; all runs every one.")] = "all",
     quick: Annotated[bool, typer.Option("--quick", help="Within a minute each.")] = False,

@@ -1,24 +1,31 @@
-"""The same road without a call: a photo speaks into an array."""
+"""The same road without a call: a photo speaks into an array, a recording is converted."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtc_voice.errors import NoFaceError
+from rtc_voice.config import AUDIO
+from rtc_voice.errors import AudioError, NoFaceError
 from rtc_voice.faces.embedding import FaceEmbedder
+from rtc_voice.faces.picture import is_picture, read_picture
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
+from rtc_voice.speech.audio_file import read_audio
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
 from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
 from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.recording import voice_of_recording
 from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
 
 _WORST_QUALITY = 0.15  # a photo is all there is, but from a face of 15 px even the apparent sex is a guess
+_SHORTEST_S = 0.1  # of a recording to convert
+_SILENT = 1e-4  # peak
 
 
 def voice_of(picture: Picture) -> Voice:
@@ -35,6 +42,37 @@ def voice_of(picture: Picture) -> Voice:
     return AttributePredictor().predict(FaceEmbedder().embed(picture, faces[0]))
 
 
+def voice_from(path: Path) -> Voice:
+    """The voice of a photo's largest face, or of whoever speaks in a recording.
+
+    Raises:
+        InputError: neither is usable in it.
+    """
+    if is_picture(path):
+        return voice_of(read_picture(path))
+    return voice_of_recording(read_audio(path, AUDIO.sample_rate), AUDIO.sample_rate)
+
+
+def read_source(path: Path) -> Samples:
+    """A recording to convert, 24 kHz mono, ``[T]``.
+
+    Raises:
+        AudioError: not readable, silent, or too short.
+    """
+    samples = read_audio(path, AUDIO.sample_rate)
+    if len(samples) < _SHORTEST_S * AUDIO.sample_rate:
+        found = f"{path.name} is only {len(samples) / AUDIO.sample_rate:.2f} s long"
+        raise AudioError(found, f"give at least {_SHORTEST_S} s")
+    if np.abs(samples).max() < _SILENT:
+        raise AudioError(f"{path.name} is silent", "use a recording in which somebody speaks")
+    return samples
+
+
+def count_chunks(source: Samples, chain: VoiceChain) -> int:
+    """How many chunks ``convert`` makes."""
+    return -(-(len(source) + chain.lookahead) // chain.config.chunk_samples)
+
+
 def convert(
     source: Samples,
     voice: Voice,
@@ -47,7 +85,7 @@ def convert(
     """
     chain = chain or load_chain()
     size, skip, left = chain.config.chunk_samples, chain.lookahead, len(source)
-    padded = np.pad(source, (0, skip + -(len(source) + skip) % size))
+    padded = np.pad(source, (0, count_chunks(source, chain) * size - left))
     with torch.inference_mode():
         state = chain.init_state(1)
         chain.set_voice(voice, state, 0)

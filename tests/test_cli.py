@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rtc_voice.selfcall import PORTRAIT
-from rtc_voice.speech.audio_file import read_audio
-from tests.test_offline import NAMES, bad_pictures
+from rtc_voice.speech.audio_file import read_audio, write_wav
+from rtc_voice.speech.text import TextToSpeech
+from tests.test_offline import NAMES, bad_pictures, bad_recordings
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +26,12 @@ def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_and_fits_one_screen() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("demo", "serve", "say", "bench", "doctor"):
+    for command in ("demo", "serve", "say", "convert", "bench", "doctor"):
         assert command in done.stdout
     assert len(done.stdout.splitlines()) <= 40
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "say", "bench", "doctor"])
+@pytest.mark.parametrize("command", ["demo", "serve", "say", "convert", "bench", "doctor"])
 def test_help_of_each_command_fits_one_screen(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
@@ -67,6 +69,38 @@ def test_say_to_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> No
 def test_say_to_what_cannot_be_a_wav_file_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.wav").mkdir()
     check_error(run("say", "Hello.", "--photo", str(PORTRAIT), "-o", str(tmp_path / name)))
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    write_wav(path, np.concatenate(list(TextToSpeech().sentences("Where were you a year ago?"))), 24_000)
+    return path
+
+
+def test_convert_writes_as_much_speech_as_it_reads(tmp_path: Path, speech: Path) -> None:
+    out = tmp_path / "new" / "out.wav"
+    done = run("convert", str(speech), "--to", str(PORTRAIT), "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(out)
+    made, source = read_audio(out, 24_000), read_audio(speech, 24_000)
+    assert made.shape == source.shape
+    assert np.abs(made - source).max() > 0.1
+
+
+@pytest.mark.parametrize("place", ["source", "target"])
+def test_convert_with_a_bad_recording_is_one_error_and_no_file(tmp_path: Path, speech: Path, place: str) -> None:
+    bad, out = bad_recordings(tmp_path)["silent"], tmp_path / "out.wav"
+    source, target = (bad, speech) if place == "source" else (speech, bad)
+    check_error(run("convert", str(source), "--to", str(target), "-o", str(out)))
+    assert not out.exists()
+
+
+def test_convert_never_writes_over_what_it_reads(tmp_path: Path, speech: Path) -> None:
+    own = tmp_path / "own.wav"
+    own.write_bytes(speech.read_bytes())
+    check_error(run("convert", str(own), "--to", str(PORTRAIT), "-o", str(own)))
+    assert own.read_bytes() == speech.read_bytes()
 
 
 @pytest.mark.parametrize("words", [("--host", "999.1.1.1"), ("--host", "203.0.113.9"), ("--cache", "/")])

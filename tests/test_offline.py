@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from rtc_voice import offline
-from rtc_voice.errors import NoFaceError, RtcVoiceError
+from rtc_voice.errors import InputError, NoFaceError, RtcVoiceError
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.selfcall import PORTRAIT
+from rtc_voice.speech.audio_file import write_wav
+from rtc_voice.speech.text import F0_HZ, TextToSpeech
 from rtc_voice.synthesis.chain import load_chain
+from rtc_voice.synthesis.engine import Engine
 from rtc_voice.voices.types import Voice
+from tests.synthesis.test_engine import CHUNK, Listener
 from tests.synthesis.voices import voice
 
 pytestmark = pytest.mark.slow
@@ -56,6 +61,47 @@ def test_conversion_keeps_the_length_and_the_time_line() -> None:
     loud = np.flatnonzero(np.abs(out) > 0.03)
     assert abs(int(loud[0]) - 6000) < 480
     assert abs(int(loud[-1]) - 9000) < 720
+
+
+def test_a_recording_is_converted_as_in_a_call() -> None:
+    chain, listener = load_chain(), Listener()
+    source = np.concatenate(list(TextToSpeech().sentences("Where were you?")))
+    offline_out = np.concatenate(list(offline.convert(source, voice(130), chain)))
+    with Engine(chain, slots=2) as engine:
+        stream = engine.open(voice(130), listener)
+        heard = np.pad(source, (0, chain.lookahead + chain.config.chunk_samples))
+        for start in range(0, len(heard), 333):  # as packets come: not in the chunks of the engine
+            stream.hear(heard[start : start + 333])
+            listener.until(samples=min(start + 333, len(heard)) // CHUNK * CHUNK)
+    in_call = listener.heard()[chain.lookahead :][: len(source)]
+    np.testing.assert_array_equal(in_call, offline_out)
+
+
+def test_a_voice_comes_from_a_photo_or_a_recording(tmp_path: Path, its_voice: Voice) -> None:
+    speech = np.concatenate(list(TextToSpeech().sentences("Where were you while we were away a year ago?")))
+    write_wav(tmp_path / "speech.wav", speech, 24_000)
+    assert offline.voice_from(PORTRAIT).f0_hz == its_voice.f0_hz
+    assert offline.voice_from(tmp_path / "speech.wav").f0_hz == pytest.approx(F0_HZ, rel=0.12)
+
+
+def bad_recordings(folder: Path) -> dict[str, Path]:
+    files = {name: folder / f"{name}.wav" for name in ("silent", "short", "text", "empty", "missing")}
+    write_wav(files["silent"], np.zeros(24_000, np.float32), 24_000)
+    write_wav(files["short"], np.full(1000, 0.5, np.float32), 24_000)
+    files["text"].write_text("no sound at all")
+    files["empty"].write_bytes(b"")
+    return files | {"folder": folder}
+
+
+@pytest.mark.parametrize("name", ["silent", "short", "text", "empty", "missing", "folder"])
+@pytest.mark.parametrize("read", [offline.read_source, offline.voice_from])
+def test_a_bad_recording_gives_one_line_with_a_remedy(
+    tmp_path: Path, name: str, read: Callable[[Path], object]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(bad_recordings(tmp_path)[name])
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
 
 
 def huge_png(path: Path) -> None:

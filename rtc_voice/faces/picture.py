@@ -1,5 +1,6 @@
 """Reads pictures from files, and refuses what cannot be one before spending time on it."""
 
+import mimetypes
 import struct
 import warnings
 from pathlib import Path
@@ -35,6 +36,17 @@ def read_picture(path: str | Path) -> Picture:
             return _decode(image)
         except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
             raise PictureError(f"{path.name} is damaged: {error}", "copy or download it again") from error
+
+
+def is_picture(path: str | Path) -> bool:
+    """Whether a file is meant as a picture, by its name or by its first bytes. Readable or not."""
+    if (mimetypes.guess_type(str(path))[0] or "").startswith("image/"):
+        return True
+    try:
+        with _open(Path(path)):
+            return True
+    except PictureError as error:
+        return isinstance(error.__cause__, Image.DecompressionBombError)
 
 
 def _open(path: Path) -> Image.Image:

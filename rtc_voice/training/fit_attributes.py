@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from rtc_voice.speech.formants import formant_scale
 from rtc_voice.training.speech_sets import SPEECH_SETS, Utterance, load_audio, read_speech_sets
-from rtc_voice.training.voice_labels import formant_scale, voiced_f0
+from rtc_voice.training.voice_labels import voiced_f0
 from rtc_voice.voices.speaker_encoder import SAMPLE_RATE, SpeakerEncoder
 
 DIRECTIONS = 32  # of the covariance; they hold 74 % of the variance between speakers

@@ -14,12 +14,13 @@ from rtc_voice.config import AUDIO
 from rtc_voice.errors import InputError
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
 from rtc_voice.speech.envelope import BANDS
+from rtc_voice.speech.formants import AVERAGE_SPACING_HZ as AVERAGE_SPACING_HZ
+from rtc_voice.speech.formants import tract_length
 from rtc_voice.training.speech_sets import Utterance, load_audio
-from rtc_voice.training.voice_labels import formant_scale, voiced_f0
+from rtc_voice.training.voice_labels import voiced_f0
 from rtc_voice.voices.speaker_encoder import EMBEDDING_SIZE, SpeakerEncoder
 
 ROW = BANDS + 7  # envelope, six shares of noise, F0
-AVERAGE_SPACING_HZ = 1075.0  # of formants, halfway between LibriSpeech's women (1146) and men (1000)
 LEVEL = 0.06  # root mean square of the loud parts after levelling
 FULL_BAND_HZ, WIDE_BAND_HZ = 12_000, 7_500  # the 16 kHz recordings fade out above 7.5 kHz
 _TEST_SPEAKERS = 12  # one speaker in so many is kept out of training
@@ -121,7 +122,7 @@ def _write_part(part: Path, sound: NDArray[np.float32], analysis: SpeechAnalysis
     delayed = np.roll(sound, analysis.lookahead)
     embedding = encoder.embed(sound, AUDIO.sample_rate)
     _, times = voiced_f0(sound, AUDIO.sample_rate)
-    tract = AVERAGE_SPACING_HZ / formant_scale(sound, AUDIO.sample_rate, times)
+    tract = tract_length(sound, AUDIO.sample_rate, times)
     unfinished = part.with_suffix(".part")
     with unfinished.open("wb") as file:
         np.savez(file, sound=(delayed * 32767).astype(np.int16), rows=rows, embedding=embedding, tract=tract)
