@@ -97,13 +97,14 @@ class Bot:
 
         Raises:
             ProtocolError: the offer cannot be used.
-            CapacityError: all calls are taken.
+            CapacityError: all calls are taken, or this machine has too much to do.
         """
         assert self._parts is not None, "enter the bot first"
         if self._is_draining:
             raise CapacityError("the bot is leaving", "call again later")
         if len(self.calls) >= self.config.max_calls:
             raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
+        self._parts.load.check()
         call = Call(secrets.token_urlsafe(12), self._parts, connect=self._connect, on_gone=self._on_gone)
         self.calls[call.id] = call
         try:
@@ -164,8 +165,12 @@ class Bot:
         await asyncio.gather(*(self.close_call(id) for id in list(self.calls)), *self._closing)
 
     async def _watch_loop(self) -> None:
-        """Measure how late the event loop comes back from a sleep."""
+        """Measure how late the event loop comes back from a sleep, and how much the engine has to do."""
+        assert self._parts is not None
+        work = self._parts.engine.metrics.counters
         while True:
             due = self.clock.now() + _LAG_INTERVAL_S
             await asyncio.sleep(_LAG_INTERVAL_S)
-            self.metrics.record("loop_lag_ms", 1000 * (self.clock.now() - due))
+            now = self.clock.now()
+            self.metrics.record("loop_lag_ms", 1000 * (now - due))
+            self._parts.load.add(now, now - due, work["work_us"] / 1e6)

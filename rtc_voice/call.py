@@ -13,6 +13,7 @@ import numpy as np
 from rtc_voice.errors import CapacityError, ConsentError, ProtocolError, RtcVoiceError
 from rtc_voice.faces.types import Face, Picture, SeenFace
 from rtc_voice.faces.worker import FaceStream, FaceWorker
+from rtc_voice.load import Load
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc import protocol
 from rtc_voice.rtc.playout import ChunkQueue, Samples
@@ -46,6 +47,7 @@ class Parts:
     text: TextToSpeech
     text_pool: ThreadPoolExecutor  # one thread: text to speech and the cache's file are kept off the event loop
     clock: Clock
+    load: Load = field(default_factory=Load)
 
 
 class Line(Protocol):
@@ -114,6 +116,7 @@ class Call:
         self._own: int | None = None  # the face whose voice the participant speaks with
         self._stream: VoiceStream | None = None
         self._picture_size = (1, 1)
+        self._looked_s: float | None = None  # when the last picture was looked at
         self._picture_s: float | None = None  # when the first picture after consent came
         self._texts: dict[str, _Text] = {}
         self._to_say: asyncio.Queue[_Text] = asyncio.Queue()
@@ -179,8 +182,13 @@ class Call:
         """The participant's newest picture: looked at only with consent."""
         if self._face_stream is None:
             return
+        now = self._parts.clock.now()
+        if self._looked_s is not None and now - self._looked_s < self._parts.load.picture_interval_s:
+            self.metrics.count("skipped_pictures")
+            return
+        self._looked_s = now
         if self._picture_s is None:
-            self._picture_s = self._parts.clock.now()
+            self._picture_s = now
         self._picture_size = (frame.width, frame.height)
         # Turned into RGB on the worker's thread: it costs milliseconds.
         self._face_stream.submit(lambda: _rgb(frame), time_ms, self._on_faces_seen)

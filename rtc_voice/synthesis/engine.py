@@ -300,6 +300,7 @@ class Engine:
         put_rows(state, rows, moved)
         took_ms = 1000 * (time.perf_counter() - started)
         self.metrics.record("tick_ms", took_ms)
+        self.metrics.count("work_us", int(1000 * took_ms))
         with self.changed:
             for (stream, _, sentence), samples in zip(work, out, strict=True):
                 if self._streams.get(stream.row) is stream:

@@ -1,0 +1,63 @@
+"""How busy this machine is, and what to leave out before the sound of standing calls suffers."""
+
+import statistics
+from collections import deque
+from dataclasses import dataclass
+
+from rtc_voice.errors import CapacityError
+
+WINDOW = 40  # looks: two seconds of one every 50 ms
+FULL_LAG_S, FULL_SHARE = 0.1, 0.9  # no more calls from here on
+BUSY_LAG_S, BUSY_SHARE = 0.02, 0.6  # pictures are looked at less often from here on
+SLOWER_S, SLOWEST_S = 0.2, 1.0  # between pictures then; without load it is what the video has
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    time_s: float
+    lag_s: float
+    worked_s: float
+
+
+class Load:
+    """Keeps the last two seconds of two figures: how late the event loop comes back, and how long the engine works."""
+
+    def __init__(self) -> None:
+        self._looks: deque[_Look] = deque(maxlen=WINDOW)
+
+    def add(self, time_s: float, lag_s: float, worked_s: float) -> None:
+        """One look: the time, the loop's lateness, and the engine's working time since it was started."""
+        self._looks.append(_Look(time_s, lag_s, worked_s))
+
+    @property
+    def lag_s(self) -> float:
+        """The loop's median lateness."""
+        return statistics.median(look.lag_s for look in self._looks) if self._looks else 0.0
+
+    @property
+    def share(self) -> float:
+        """The engine's share of its time."""
+        if len(self._looks) < WINDOW:
+            return 0.0
+        first, last = self._looks[0], self._looks[-1]
+        return (last.worked_s - first.worked_s) / max(last.time_s - first.time_s, 1e-9)
+
+    @property
+    def picture_interval_s(self) -> float:
+        """How far apart pictures are that are worth a look now."""
+        if self.lag_s > FULL_LAG_S or self.share > FULL_SHARE:
+            return SLOWEST_S
+        return SLOWER_S if self.lag_s > BUSY_LAG_S or self.share > BUSY_SHARE else 0.0
+
+    def check(self) -> None:
+        """Whether one more call can be taken.
+
+        Raises:
+            CapacityError: it could not be heard in time, nor could those that stand.
+        """
+        if len(self._looks) < WINDOW:
+            return
+        if self.share > FULL_SHARE:
+            raise CapacityError(f"speaking takes {self.share:.0%} of this machine's time", "try again later")
+        if self.lag_s > FULL_LAG_S:
+            raise CapacityError(f"this machine is {1000 * self.lag_s:.0f} ms behind", "try again later")
