@@ -114,7 +114,7 @@ class OpusDecoder:
         made = self._library.opus_decode_float(self._decoder, data, length, self._pointer, size, use_copy)
         if made < 0:
             raise BadPacketError(f"libopus gives error {made} for {(data or b'')[:8].hex()}")
-        return self._out[:made].copy()
+        return self._out[:made].clip(-1, 1)  # noise taken for a packet can be loud beyond all measure
 
 
 class OpusEncoder:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtc_voice.rtc.jitter import DELAY_WINDOW_S, GRACE_S, MAX_DELAY_S, AudioPacket
@@ -170,7 +170,7 @@ def test_clocks_that_drift_apart_cost_nothing() -> None:
         assert play.metrics.counters["concealed_ms"] == 0
 
 
-@settings(deadline=None, max_examples=2_000)
+@settings(deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(

@@ -267,7 +267,7 @@ async def test_offers_with_random_damage_are_answered_or_refused(
 ) -> None:
     lines = (await offer_text()).splitlines()
     before = asyncio.all_tasks()
-    for _ in range(150):
+    for _ in range(400):
         damaged = list(lines)
         for place in rng.integers(0, len(damaged) - 3, rng.integers(1, 4)):
             line = damaged[place]

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtc_voice.errors import ConsentError, ProtocolError
@@ -108,7 +108,7 @@ NAMES = ["name", "granted", "id", "text", "face", "mode", "pitch", "size", "brig
 FIELDS = st.fixed_dictionaries({"v": st.just(1), "type": KINDS}, optional={name: JSON for name in NAMES})
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None, max_examples=3_000, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(FIELDS)
 def test_any_fields_give_a_message_or_a_protocol_error(body: dict[str, object]) -> None:
     try:
@@ -118,7 +118,7 @@ def test_any_fields_give_a_message_or_a_protocol_error(body: dict[str, object]) 
     assert parse(dump(message)) == message
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text() | st.binary() | JSON.map(json.dumps))
 def test_anything_at_all_gives_a_message_or_a_protocol_error(text: str | bytes) -> None:
     with pytest.raises(ProtocolError):  # no random text has the right version and type
