@@ -104,7 +104,8 @@ class Bot:
             raise CapacityError("the bot is leaving", "call again later")
         if len(self.calls) >= self.config.max_calls:
             raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
-        self._parts.load.check()
+        if self.calls:  # nobody's sound suffers from the first
+            self._parts.load.check()
         call = Call(secrets.token_urlsafe(12), self._parts, connect=self._connect, on_gone=self._on_gone)
         self.calls[call.id] = call
         try:
