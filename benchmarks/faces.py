@@ -1,172 +1,131 @@
-"""Whether one face keeps one voice and two people get two, and what watching faces costs."""
+"""Whether a face gets the right voice and keeps it, and what watching faces costs."""
 
-import csv
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
+from rich.progress import Progress
 
+from benchmarks import face_pairs, face_steady
 from benchmarks.form import run
 from benchmarks.scenes import astronaut, crossing, two_people
 from rtc_voice.faces.embedding import FaceEmbedder
-from rtc_voice.faces.picture import read_picture
+from rtc_voice.faces.quality import USABLE
 from rtc_voice.faces.tracker import FaceTracker, find_faces
 from rtc_voice.faces.types import Picture
-from rtc_voice.faces.worker import GOOD
+from rtc_voice.faces.worker import APART_MS, GOOD
 from rtc_voice.metrics import summarize
-from rtc_voice.voices.predictor import AttributePredictor
-from rtc_voice.voices.types import Voice
+from rtc_voice.training.pairs import fingerprint, measure, read_manifest
+from rtc_voice.voices.average import VoiceEstimate
+from rtc_voice.voices.learned import LearnedPredictor
+from rtc_voice.voices.predictor import Predictor, load_predictor
 
-SAME_COSINE, SAME_SEMITONES = 0.95, 0.5  # within these a voice is the same
-OTHER_COSINE = 0.9  # above it two people sound alike
-QUICK_PORTRAITS = 60
-PAIRS = "manifest of portraits: a CSV with the columns face and speaker, paths relative to its folder's parent"
+QUICK_PAIRS, QUICK_PORTRAITS, PORTRAITS = 150, 20, 100
+QUICK_RESAMPLES, RESAMPLES = 200, 1000
+FRAMES_PER_S = 15
+PAIRS = "manifest of pairs: a CSV with the columns file (recording), face (picture) and speaker"
+CACHE = "file (.npz) that keeps what was measured on the pairs for next time"
 
-Array = NDArray[np.floating]
 Row = dict[str, object]
 
 
-def _half_size(picture: Picture) -> Picture:
-    height, width = picture.shape[:2]
-    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
-
-
-CHANGES: dict[str, Callable[[Picture], Picture]] = {
-    "mirrored": lambda picture: np.ascontiguousarray(picture[:, ::-1]),
-    "darker": lambda picture: (picture * (2 / 3)).astype(np.uint8),
-    "half_size": _half_size,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Portrait:
-    """The voices of one portrait: as it is, and after each change; None where no face is found any more."""
-
-    speaker: str
-    is_male: bool
-    voice: Voice
-    changed: dict[str, Voice | None]
-
-
-class VoiceMaker:
-    """From a picture to a voice, as the program does it."""
-
-    def __init__(self) -> None:
-        self.embedder = FaceEmbedder()
-        self.predictor = AttributePredictor()
-
-    def portrait(self, picture: Picture, speaker: str) -> Portrait | None:
-        """The voices of a picture; None when it shows no face, or none good enough to be used in a call."""
-        faces = find_faces(picture)
-        if not faces or faces[0].quality.score < GOOD:
-            return None
-        seen = self.embedder.embed(picture, faces[0])
-        changed = {name: self.voice(change(picture)) for name, change in CHANGES.items()}
-        return Portrait(speaker, seen.male > 0.5, self.predictor.predict(seen), changed)
-
-    def voice(self, picture: Picture) -> Voice | None:
-        """The voice of the largest face."""
-        faces = find_faces(picture)
-        return self.predictor.predict(self.embedder.embed(picture, faces[0])) if faces else None
-
-
-def rows(quick: bool, pairs: Path | None) -> list[Row]:
-    """The rows from portraits where a manifest is given, then those from synthetic videos."""
-    maker = VoiceMaker()
+def rows(quick: bool, pairs: Path | None, cache: Path | None) -> list[Row]:
+    """The rows about voices where pairs are given, then those from synthetic videos."""
     out: list[Row] = []
     if pairs is None:
-        print("no --pairs: without portraits, nothing is said of the same and of different people\n")
+        print("no --pairs: nothing is said of whether voices fit\n")
     else:
-        portraits = list(read_portraits(pairs, maker, QUICK_PORTRAITS if quick else None))
-        out = [*(same(name, portraits) for name in CHANGES), different(portraits)]
-    return [*out, *_costs(maker, frames=60 if quick else 300), *_id_switches(maker.embedder)]
+        out = _of_pairs(pairs, cache, quick)
+    return [*out, *_costs(FaceEmbedder(), load_predictor(), frames=60 if quick else 300)]
 
 
-def read_portraits(pairs: Path, maker: VoiceMaker, most: int | None) -> Iterable[Portrait]:
-    """The voices of the portraits in a manifest, or of about ``most`` of them, evenly picked."""
-    with pairs.open(newline="", encoding="utf-8") as file:
-        entries = list(csv.DictReader(file))
-    step = max(1, len(entries) // most) if most else 1
-    for entry in entries[::step]:
-        portrait = maker.portrait(read_picture(pairs.parent.parent / entry["face"]), entry["speaker"])
-        if portrait is not None:
-            yield portrait
+def _of_pairs(manifest: Path, cache: Path | None, quick: bool) -> list[Row]:
+    files = read_manifest(manifest)
+    if quick:
+        files = files[:: max(1, len(files) // QUICK_PAIRS)]
+    with Progress() as bar:
+        task = bar.add_task("faces and voices", total=len(files))
+        measured = measure(files, lambda done, _: bar.update(task, completed=done), cache)
+    learned: LearnedPredictor | None = LearnedPredictor.load()
+    if LearnedPredictor.trained_on() == fingerprint(read_manifest(manifest)):
+        print("The shipped map was made from these people: it is made anew for each fold from the other folds.\n")
+        learned = None
+    resamples = QUICK_RESAMPLES if quick else RESAMPLES
+    matched, predicted = face_pairs.rows(measured, learned, resamples)
+    usable = measured.take(measured.qualities >= USABLE)
+    seen = face_steady.portraits(files, usable, QUICK_PORTRAITS if quick else PORTRAITS)
+    return [*matched, *face_steady.rows(usable, predicted, seen)]
 
 
-def same(change: str, portraits: list[Portrait]) -> Row:
-    """How far a change of the picture moves the voice; a face that is lost counts as a failure."""
-    kept = [(one.voice, voice) for one in portraits if (voice := one.changed[change])]
-    cosines = np.array([one.embedding @ other.embedding for one, other in kept])
-    shifts = np.array([abs(12 * np.log2(one.f0_hz / other.f0_hz)) for one, other in kept])
-    within = np.sum((cosines >= SAME_COSINE) & (shifts <= SAME_SEMITONES))
-    return {
-        "name": f"same_portrait_{change}",
-        "share_within": float(within / len(portraits)),
-        **_quantiles("cosine", cosines, p05=0.05, p50=0.5),
-        **_quantiles("f0_shift_semitones", shifts, p50=0.5, p95=0.95),
-        "n": len(portraits),
-    }
-
-
-def different(portraits: list[Portrait]) -> Row:
-    """How alike the voices of different people are, and how far their F0 is spread within an apparent sex."""
-    first, second = np.triu_indices(len(portraits), 1)
-    speakers, males = (np.array([getattr(one, name) for one in portraits]) for name in ("speaker", "is_male"))
-    embeddings = np.array([one.voice.embedding for one in portraits])
-    others = speakers[first] != speakers[second]
-    cosines = (embeddings @ embeddings.T)[first, second]
-    of_one_sex = cosines[others & (males[first] == males[second])]
-    semitones = 12 * np.log2([one.voice.f0_hz for one in portraits])
-    spreads = [semitones[males == sex].std() for sex in (False, True)]
-    return {
-        "name": "different_people",
-        **_quantiles("cosine", cosines[others], p50=0.5, p95=0.95, p99=0.99),
-        "share_above_0_9": float(np.mean(cosines[others] > OTHER_COSINE)),
-        "same_sex_share_above_0_9": float(np.mean(of_one_sex > OTHER_COSINE)),
-        "f0_sd_women_semitones": float(spreads[0]),
-        "f0_sd_men_semitones": float(spreads[1]),
-        "n": len(portraits),
-    }
-
-
-def _quantiles(name: str, values: Array, **quantiles: float) -> Row:
-    return {f"{name}_{key}": round(float(np.quantile(values, share)), 4) for key, share in quantiles.items()}
-
-
-def _costs(maker: VoiceMaker, frames: int) -> list[Row]:
+def _costs(embedder: FaceEmbedder, predictor: Predictor, frames: int) -> list[Row]:
     one = np.full((480, 640, 3), 128, np.uint8)
     one[:, 64:576] = astronaut()[:480]
-    two = two_people()
     face = find_faces(one)[0]
+    switches = {
+        name: _switches(crossing(60, hidden), embedder) for name, hidden in (("crossing", False), ("occlusion", True))
+    }
     return [
-        _tracking("tracking_1_face", one, frames, maker.embedder),
-        _tracking("tracking_2_faces", two, frames, maker.embedder),
-        _timed("embedding", frames // 6, lambda: maker.embedder.embed(one, face)),
-        _timed("first_frame_to_voice", frames // 6, lambda: _first_voice(one, maker)),
+        {**_tracking("tracking", two_people(), frames, embedder), "id_switches": sum(switches.values()), "faces": 2},
+        {**_tracking("tracking_1_face", one, frames, embedder), "faces": 1},
+        *({"name": f"id_switches_{name}", "id_switches": count, "n": 60} for name, count in switches.items()),
+        _timed("embedding", frames // 6, lambda: embedder.embed(one, face)),
+        _timed("time_to_voice", frames // 6, lambda: _first_voice(one, embedder, predictor)),
+        *_watching(embedder, predictor, seconds=4 if frames < 100 else 20),
     ]
 
 
 def _tracking(name: str, picture: Picture, frames: int, embedder: FaceEmbedder) -> Row:
     """Per picture of a camera that is not held still."""
-    moved = [np.roll(picture, round(8 * np.sin(n / 10)), axis=1) for n in range(frames)]
     with FaceTracker(identify=embedder.identify) as tracker:
-        numbers = iter(range(frames))
+        pictures = enumerate(_unsteady(picture, frames))
 
         def track() -> None:
-            n = next(numbers)
-            tracker.track(moved[n], 33.0 * n)
+            n, moved = next(pictures)
+            tracker.track(moved, 33.0 * n)
 
         return _timed(name, frames - 3, track)
 
 
-def _first_voice(picture: Picture, maker: VoiceMaker) -> None:
+def _unsteady(picture: Picture, frames: int) -> Iterator[Picture]:
+    return (np.roll(picture, round(8 * np.sin(n / 10)), axis=1) for n in range(frames))
+
+
+def _first_voice(picture: Picture, embedder: FaceEmbedder, predictor: Predictor) -> None:
     """All that a new participant's first picture waits for."""
     with FaceTracker() as tracker:
-        maker.predictor.predict(maker.embedder.embed(picture, tracker.track(picture, 0.0)[0]))
+        predictor.predict(embedder.embed(picture, tracker.track(picture, 0.0)[0]))
+
+
+def _watching(embedder: FaceEmbedder, predictor: Predictor, seconds: int) -> list[Row]:
+    """Processor time of two faces in a call from the first picture on, and whether frozen voices are constant."""
+    estimates: dict[int, VoiceEstimate] = {}
+    last: dict[int, float] = {}
+    frozen: dict[int, np.ndarray] = {}
+    spent, change = [], 0.0
+    with FaceTracker(identify=embedder.identify) as tracker:
+        for n, picture in enumerate(_unsteady(two_people(), seconds * FRAMES_PER_S)):
+            started, now_ms = time.process_time(), 1000.0 * n / FRAMES_PER_S
+            for face in tracker.track(picture, now_ms):
+                estimate = estimates.setdefault(face.id, VoiceEstimate(predictor))
+                if (
+                    not estimate.frozen
+                    and face.quality.score >= GOOD
+                    and now_ms - last.get(face.id, -np.inf) >= APART_MS
+                ):
+                    last[face.id] = now_ms
+                    estimate.add(embedder.embed(picture, face), face.quality.score)
+                if estimate.frozen and estimate.voice is not None:
+                    embedding = frozen.setdefault(face.id, estimate.voice.embedding)
+                    change = max(change, float(np.abs(estimate.voice.embedding - embedding).max()))
+            spent.append(time.process_time() - started)
+    first = 2 * FRAMES_PER_S
+    share = 100 * FRAMES_PER_S
+    return [
+        {"name": "two_faces_15_fps", "core_percent": share * float(np.mean(spent[first:])), "n": len(spent) - first},
+        {"name": "two_faces_15_fps_first_2_s", "core_percent": share * float(np.mean(spent[:first])), "n": first},
+        {"name": "frozen", "max_change": change, "faces": len(frozen), "n": len(spent)},
+    ]
 
 
 def _timed(name: str, times: int, work: Callable[[], object]) -> Row:
@@ -179,13 +138,6 @@ def _timed(name: str, times: int, work: Callable[[], object]) -> Row:
         taken.append(1000 * (time.perf_counter() - started))
     figures = summarize(taken, digits=1)
     return {"name": name, "p50_ms": figures["p50"], "p95_ms": figures["p95"], "n": times}
-
-
-def _id_switches(embedder: FaceEmbedder) -> list[Row]:
-    return [
-        {"name": f"id_switches_{name}", "switches": _switches(crossing(60, occluder), embedder), "n": 60}
-        for name, occluder in (("crossing", False), ("occlusion", True))
-    ]
 
 
 def _switches(video: Iterable[tuple[Picture, int, int]], embedder: FaceEmbedder) -> int:
@@ -203,4 +155,4 @@ def _switches(video: Iterable[tuple[Picture, int, int]], embedder: FaceEmbedder)
 
 
 if __name__ == "__main__":
-    run("Faces: one portrait, one voice; and what watching costs", rows, [("pairs", PAIRS)])
+    run("Faces: the right voice, one voice; and what watching costs", rows, [("pairs", PAIRS), ("cache", CACHE)])

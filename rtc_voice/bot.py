@@ -23,7 +23,7 @@ from rtc_voice.synthesis.chain import load_chain
 from rtc_voice.synthesis.engine import Engine
 from rtc_voice.timing import Clock, MonotonicClock
 from rtc_voice.voices.cache import VoiceCache
-from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.predictor import PredictorName, load_predictor
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class BotConfig:
     cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
     learned: bool = False  # with the learned conversion
     ice: IceConfig = DIRECT
+    predictor: PredictorName = "learned"  # from face to voice
 
 
 class Bot:
@@ -85,7 +86,7 @@ class Bot:
         text = TextToSpeech()
         for _ in text.sentences("Warm up."):
             pass
-        return Parts(engine, faces, AttributePredictor(), cache, text, pool, self.clock)
+        return Parts(engine, faces, load_predictor(self.config.predictor), cache, text, pool, self.clock)
 
     @property
     def max_calls(self) -> int:

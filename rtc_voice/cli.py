@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -57,6 +57,10 @@ Token = Annotated[
 Origins = Annotated[list[str] | None, typer.Option(help="Origin whose pages may call, https://HOST; repeat it.")]
 TlsCert = Annotated[Path | None, typer.Option(help="Certificate (PEM), for https.")]
 TlsKey = Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")]
+PredictorOption = Annotated[
+    Literal["learned", "attributes"],
+    typer.Option("--predictor", help="From face to voice: learned from pairs, or apparent sex and age alone."),
+]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
 
 
@@ -93,6 +97,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Make the self-call, write the report, and end.")] = False,
     photo: Annotated[Path | None, typer.Option(help="Portrait that calls, instead of the built-in one.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for call.wav, report.json and report.png.")] = Path("demo/out"),
+    predictor: PredictorOption = "learned",
 ) -> None:
     """Call yourself: a built-in face gets a voice. Then open the page."""
     from rtc_voice.selfcall import PORTRAIT
@@ -101,7 +106,10 @@ def demo(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made: {error.strerror}", "choose another folder with --out") from error
-    _run(lambda: _demo(host, port, photo or PORTRAIT, once=once, out=out))
+    from rtc_voice.bot import BotConfig
+
+    config = BotConfig(predictor=predictor)
+    _run(lambda: _demo(config, host, port, photo or PORTRAIT, once=once, out=out))
 
 
 @app.command()
@@ -120,6 +128,7 @@ def serve(
     tls_key: TlsKey = None,
     ice_server: IceServers = None,
     relay_only: RelayOnly = False,
+    predictor: PredictorOption = "learned",
 ) -> None:
     """The bot alone: answers offers at /offer and serves the page."""
     from rtc_voice.bot import Bot, BotConfig
@@ -130,7 +139,7 @@ def serve(
 
     async def run() -> None:
         stopped = _stop_signals()
-        config = BotConfig(max_calls=max_calls, cache_file=cache, learned=learned, ice=ice)
+        config = BotConfig(max_calls, cache, learned, ice=ice, predictor=predictor)
         bot = Bot(config) if mode is Mode.voice else Echo(max_calls, ice=ice)
         status = _err.status("loading models …")
         status.start()
@@ -164,13 +173,14 @@ def join(
     learned: Learned = False,
     ice_server: IceServers = None,
     relay_only: RelayOnly = False,
+    predictor: PredictorOption = "learned",
 ) -> None:
     """Join a room that others run, and give everybody who agrees a voice."""
     from rtc_voice.bot import BotConfig
     from rtc_voice.room import RoomConfig
 
     ice = _ice(ice_server, relay_only)
-    config = BotConfig(max_calls=max_voices, cache_file=cache, learned=learned, ice=ice)
+    config = BotConfig(max_voices, cache, learned, ice=ice, predictor=predictor)
     _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
 
 
@@ -181,6 +191,7 @@ def say(
     out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("out.wav"),
     play: Annotated[bool, typer.Option("--play", help="Play it instead of writing a file.")] = False,
     learned: Learned = False,
+    predictor: PredictorOption = "learned",
 ) -> None:
     """A photo speaks, without a call."""
     import numpy as np
@@ -194,7 +205,7 @@ def say(
         check_place(out)
     _prepare()
     with _err.status("looking at the photo …"):
-        voice = offline.voice_of(read_picture(photo))
+        voice = offline.voice_of(read_picture(photo), predictor)
     with _err.status("speaking …"):
         samples = np.concatenate(list(offline.say(text, voice, learned=learned)))
     _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
@@ -233,6 +244,34 @@ def convert(
     write_wav(out, np.concatenate(converted), AUDIO.sample_rate)
     _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
     _out.print(str(out), soft_wrap=True)
+
+
+@app.command()
+def photo(
+    image: Annotated[Path, typer.Argument(help="Picture with one or more faces.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Contact sheet to write, a PNG.")] = Path("photo.png"),
+    predictor: PredictorOption = "learned",
+) -> None:
+    """What is found in a picture: faces, how they come across, and the voices they would get."""
+    from rtc_voice import sheet
+    from rtc_voice.faces.picture import read_picture
+    from rtc_voice.voices.predictor import load_predictor
+
+    sheet.check_place(out)
+    _prepare()
+    with _err.status("looking at the photo …"):
+        picture = read_picture(image)
+        findings = sheet.look(picture, load_predictor(predictor))
+    for finding in findings:
+        table = Table(
+            box=None, show_header=False, pad_edge=False, title=f"face {finding.face.id + 1}", title_justify="left"
+        )
+        for name, figure in sheet.table(finding):
+            table.add_row(name, f"[bold]{figure}[/]")
+        _out.print(table)
+    _out.print("Impressions of networks, no facts; a face does not determine a voice.")
+    sheet.draw(picture, findings, out)
+    _out.print(f"contact sheet: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -294,6 +333,41 @@ def attributes(
         figures = fit(data, out, lambda line: status.update(line))
     for name, figure in figures.items():
         _out.print(f"{name}: {figure:.3g}")
+
+
+@train.command(name="face-voice")
+def face_voice(
+    pairs: Annotated[Path, typer.Option("--pairs", help="CSV with the columns file (recording), face and speaker.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Weights to write.")] = Path(
+        "face_voice_learned.safetensors"
+    ),
+    report: Annotated[Path, typer.Option(help="Folder for report.md and its plots.")] = Path("face_voice_report"),
+    cache: Annotated[Path | None, typer.Option(help="File (.npz) that keeps what was measured for next time.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Also cross-validate the ways not chosen.")] = False,
+) -> None:
+    """Fit the map from face to voice on pairs of both (0.4 s a pair, then 2 minutes; needs the extra `train`)."""
+    from rich.progress import Progress
+
+    try:
+        import swift_f0  # noqa: F401 - what measures F0
+    except ModuleNotFoundError as error:
+        raise MissingPartError(f"{error.name} is not installed", "pip install 'rtc-voice[train]'") from error
+    from rtc_voice.training.pairs import fingerprint, measure, read_manifest
+    from rtc_voice.training.train_face_voice import train as fit
+
+    _prepare()
+    rows = read_manifest(pairs)
+    with Progress(console=_err) as bar:
+        task = bar.add_task("faces and voices", total=len(rows))
+        measured = measure(rows, lambda done, _: bar.update(task, completed=done), cache)
+    with _err.status("…") as status:
+        figures = fit(
+            measured, out, report, lambda line: status.update(line), speakers=fingerprint(rows), compare=compare
+        )
+    _out.print(f"{figures['pairs']} pairs of {figures['people']} people could be used, of {len(rows)}")
+    for name, (value, low, high) in figures["maps"]["learned"].items():
+        _out.print(f"{name}: {value:.3g} [{low:.3g}, {high:.3g}]")
+    _out.print(f"weights: {out}\nreport: {report / 'report.md'}", soft_wrap=True)
 
 
 @train.command()
@@ -446,7 +520,7 @@ def _web_folder() -> Path:
     return folder
 
 
-async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> None:
+async def _demo(config: Any, host: str, port: int, photo: Path, *, once: bool, out: Path) -> None:
     from rtc_voice import report
     from rtc_voice.bot import Bot
     from rtc_voice.rtc.signaling.http import post_offer
@@ -456,7 +530,7 @@ async def _demo(host: str, port: int, photo: Path, *, once: bool, out: Path) -> 
     status = _err.status("loading models …")
     status.start()
     try:
-        async with _serving(Bot(), door) as url:
+        async with _serving(Bot(config), door) as url:
             status.update("calling myself: a portrait joins, types a sentence and speaks one …")
             call = await call_oneself(post_offer(f"{url}/offer", door.access.token), photo)
             status.update("drawing the report …")

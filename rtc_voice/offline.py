@@ -11,25 +11,25 @@ from rtc_voice.config import AUDIO
 from rtc_voice.errors import AudioError, NoFaceError
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.picture import is_picture, read_picture
+from rtc_voice.faces.quality import USABLE
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
 from rtc_voice.speech.audio_file import read_audio
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
 from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
-from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.predictor import PredictorName, load_predictor
 from rtc_voice.voices.recording import voice_of_recording
 from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
 
-_WORST_QUALITY = 0.15  # a photo is all there is, but from a face of 15 px even the apparent sex is a guess
 _SHORTEST_S = 0.1  # of a recording to convert
 _SILENT = 1e-4  # peak
 
 
-def voice_of(picture: Picture) -> Voice:
-    """The voice of the largest face in a picture.
+def voice_of(picture: Picture, predictor: PredictorName = "learned") -> Voice:
+    """The voice of the largest face in a picture; ``predictor`` as for ``load_predictor``.
 
     Raises:
         NoFaceError: nobody can be seen well enough.
@@ -37,9 +37,9 @@ def voice_of(picture: Picture) -> Voice:
     faces = find_faces(picture)
     if not faces:
         raise NoFaceError("no face in the picture", "use one that shows a face from the front, at least 64 px wide")
-    if faces[0].quality.score < _WORST_QUALITY:
+    if faces[0].quality.score < USABLE:
         raise NoFaceError("the face is too small, dark, blurred or turned away", "use a clearer picture")
-    return AttributePredictor().predict(FaceEmbedder().embed(picture, faces[0]))
+    return load_predictor(predictor).predict(FaceEmbedder().embed(picture, faces[0]))
 
 
 def voice_from(path: Path) -> Voice:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtc_voice.faces.picture import read_picture
 from rtc_voice.selfcall import PORTRAIT
 from rtc_voice.speech.audio_file import read_audio, write_wav
 from rtc_voice.speech.text import TextToSpeech
@@ -26,12 +27,12 @@ def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_and_fits_one_screen() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("demo", "serve", "say", "convert", "bench", "doctor"):
+    for command in ("demo", "serve", "say", "convert", "photo", "bench", "doctor"):
         assert command in done.stdout
     assert len(done.stdout.splitlines()) <= 40
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "say", "convert", "bench", "doctor"])
+@pytest.mark.parametrize("command", ["demo", "serve", "say", "convert", "photo", "bench", "doctor"])
 def test_help_of_each_command_fits_one_screen(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
@@ -54,6 +55,29 @@ def test_say_with_a_bad_picture_is_one_error_and_no_file(tmp_path: Path, name: s
     done = run("say", "Hello.", "--photo", str(bad_pictures(tmp_path)[name]), "-o", str(out))
     check_error(done)
     assert not out.exists()
+
+
+def test_photo_tells_what_it_found_and_draws_it(tmp_path: Path) -> None:
+    done = run("photo", str(PORTRAIT), "-o", str(tmp_path / "new" / "sheet.png"))
+    assert done.returncode == 0, done.stderr
+    for word in ("box", "quality", "female", "years", "predicted F0", "like shipped voices", "no facts"):
+        assert word in done.stdout
+    assert read_picture(tmp_path / "new" / "sheet.png").shape[1] > 1000
+
+
+def test_photo_of_nobody_is_an_error(tmp_path: Path) -> None:
+    check_error(run("photo", str(PORTRAIT.with_name("coffee.jpg")), "-o", str(tmp_path / "sheet.png")))
+    assert not (tmp_path / "sheet.png").exists()
+
+
+@pytest.mark.parametrize("words", [("--predictor", "magic"), ("-o", "sheet.jpg")])
+def test_photo_with_an_option_that_cannot_be_is_an_error(words: tuple[str, str]) -> None:
+    done = run("photo", str(PORTRAIT), *words)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+
+
+def test_training_without_a_manifest_is_an_error(tmp_path: Path) -> None:
+    check_error(run("train", "face-voice", "--pairs", str(tmp_path / "none.csv")))
 
 
 def test_say_with_nothing_to_say_is_an_error(tmp_path: Path) -> None:

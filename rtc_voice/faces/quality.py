@@ -11,6 +11,7 @@ BROW, CHIN, NOSE = 10, 152, 1
 LEFT_CHEEK, RIGHT_CHEEK = 454, 234
 LEFT_EYE, RIGHT_EYE = 263, 33
 FULL_SIZE = 112  # px from brow to chin: the networks see no more than this
+USABLE = 0.15  # of a photo that is all there is: from a face of 15 px even the apparent sex is a guess
 SHARP = 0.16  # Laplacian over contrast of a sharp face: the median of 200 AVSpeech faces
 
 

@@ -95,8 +95,10 @@ class FaceTracker:
         self.close()
 
 
-def find_faces(picture: Picture) -> list[Face]:
+def find_faces(picture: Picture, landmarker: Landmarker | None = None) -> list[Face]:
     """The faces of one photo, the largest first; their ids count from 0.
+
+    Making a landmarker takes a tenth of a second: who looks at many photos hands one over.
 
     Where the whole picture shows none, it is tried with a border (a face that fills the picture: 6 of 11 such were
     found so), then in overlapping quarters (a small face: MediaPipe needs a tenth of the width).
@@ -106,14 +108,16 @@ def find_faces(picture: Picture) -> list[Face]:
         MissingPartError: mediapipe or a system library it needs is not installed.
     """
     check_picture(picture)
+    if landmarker is None:
+        # Not kept for the next photo: left to the end of the program, mediapipe's finaliser hangs or raises.
+        with Landmarker(MAX_FACES) as once:
+            return find_faces(picture, once)
     found: list[tuple[Box, NDArray[np.float32]]] = []
-    # Not kept for the next photo: left to the end of the program, mediapipe's finaliser hangs or raises.
-    with Landmarker(MAX_FACES) as landmarker:
-        for parts in ([whole(picture)], [bordered(picture)], tiles(picture, levels=1)):
-            shapes = distinct(shape for part in parts for shape in landmarker.find(picture, part))
-            found = sorted(((bounding_box(shape), shape) for shape in shapes), key=lambda pair: -area(pair[0]))
-            if found:
-                break
+    for parts in ([whole(picture)], [bordered(picture)], tiles(picture, levels=1)):
+        shapes = distinct(shape for part in parts for shape in landmarker.find(picture, part))
+        found = sorted(((bounding_box(shape), shape) for shape in shapes), key=lambda pair: -area(pair[0]))
+        if found:
+            break
     return [Face(index, box, shape, judge(picture, shape)) for index, (box, shape) in enumerate(found)]
 
 

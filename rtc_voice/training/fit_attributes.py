@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,12 @@ from safetensors.numpy import save_file
 from rtc_voice.speech.formants import formant_scale
 from rtc_voice.training.speech_sets import SPEECH_SETS, Utterance, load_audio, read_speech_sets
 from rtc_voice.training.voice_labels import voiced_f0
+from rtc_voice.voices.attributes import F0_SHARE
+from rtc_voice.voices.individual import Individuality
 from rtc_voice.voices.speaker_encoder import SAMPLE_RATE, SpeakerEncoder
 
 DIRECTIONS = 32  # of the covariance; they hold 74 % of the variance between speakers
 BANDWIDTH = 0.45  # L2 between identities at which their voices' individual parts correlate by 0.61
-# Of the natural spread of mean F0 within a sex. A face says nearly nothing of it, and with all of it a picture a third
-# darker moved F0 by up to 1 semitone.
-F0_SHARE = 0.5
 LONGEST_S = 12  # of each recording
 SEED = 20261123
 TRAITS = ("f0_hz", "f0_range_semitones", "tract")
@@ -102,7 +101,8 @@ def fit_arrays(measured: MeasuredSpeech) -> tuple[dict[str, Array], dict[str, fl
     log_traits = measured.log_traits - np.array([0, 0, middle])
     weights, bias, errors = _fit_traits(measured, log_traits)
     space = _calibrated(_with_less_f0(_fit_space(speakers), weights[0]), speakers)
-    arrays = {**space, **_random_features(), "trait_weights": weights, "trait_bias": bias}
+    waves = asdict(Individuality.seeded(SEED, DIRECTIONS, BANDWIDTH))
+    arrays = {**space, **waves, "trait_weights": weights, "trait_bias": bias}
     women, men = (speakers.embeddings[speakers.males == sex] for sex in (0, 1))
     figures = {
         "speakers": float(len(speakers.males)),
@@ -160,23 +160,6 @@ def _calibrated(space: dict[str, Array], speakers: MeasuredSpeech) -> dict[str, 
             mean += target - drawn.mean(axis=0)
         space = space | {f"mean_{name}": mean}
     return space
-
-
-def _random_features() -> dict[str, Array]:
-    """Waves, phases and the rotation between draws, the same for ever by their seed.
-
-    Source:
-        Rahimi and Recht 2007, Random features for large-scale kernel machines; orthogonal waves as in Yu et al. 2016,
-        https://arxiv.org/abs/1610.09072.
-    """
-    rng = np.random.default_rng(SEED)
-    waves = _orthogonal(rng, 128)[:DIRECTIONS] * np.sqrt(128) / BANDWIDTH
-    return {"waves": waves, "phases": rng.uniform(0, 2 * np.pi, DIRECTIONS), "rotation": _orthogonal(rng, DIRECTIONS)}
-
-
-def _orthogonal(rng: np.random.Generator, size: int) -> Array:
-    q, r = np.linalg.qr(rng.standard_normal((size, size)))
-    return np.asarray(q * np.sign(np.diag(r)))
 
 
 def _fit_traits(measured: MeasuredSpeech, log_traits: Array) -> tuple[Array, Array, dict[str, float]]:

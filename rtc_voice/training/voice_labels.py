@@ -1,5 +1,8 @@
 """What a recording shows of its F0, with all of its future known."""
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,10 +19,16 @@ def voiced_f0(samples: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[n
     Returns:
         Hz and seconds, ``[F]`` each.
     """
-    from swift_f0 import SwiftF0  # of the extra `train` only
-
-    result = SwiftF0(threads=1, spin=False).detect(samples, sample_rate, fmin=55.0, fmax=500.0)
+    result = _detector().detect(samples, sample_rate, fmin=55.0, fmax=500.0)
     sure = result.confidence >= 0.8
     f0, times = result.pitch_hz[sure], result.timestamps[sure]
     near = np.abs(12 * np.log2(f0 / np.median(f0))) < 8 if f0.size else sure[sure]
     return f0[near], times[near]
+
+
+@cache
+def _detector() -> Any:
+    """SwiftF0, loaded once; of the extra `train` only."""
+    from swift_f0 import SwiftF0
+
+    return SwiftF0(threads=1, spin=False)

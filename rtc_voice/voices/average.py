@@ -1,19 +1,11 @@
 """One voice from many frames: averaged while the face is new, then frozen, so that turning the head changes nothing."""
 
-from typing import Protocol
-
 import numpy as np
 
 from rtc_voice.errors import InputError
 from rtc_voice.faces.types import FaceEmbedding
+from rtc_voice.voices.predictor import Predictor
 from rtc_voice.voices.types import Voice
-
-
-class Predictor(Protocol):
-    """Whatever makes a voice of a face."""
-
-    def predict(self, face: FaceEmbedding, draw: int = 0) -> Voice:
-        """The voice of ``face``; another ``draw`` gives another voice that fits as well."""
 
 
 class VoiceEstimate:

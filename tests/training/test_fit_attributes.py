@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from rtc_voice.training.fit_attributes import MeasuredSpeech, fit_arrays
 from rtc_voice.training.speech_sets import SPEECH_SETS
-from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.attributes import AttributePredictor
 from tests.voices.signals import random_face
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from rtc_voice.errors import InputError
 from rtc_voice.faces.types import FaceEmbedding
+from rtc_voice.voices.attributes import AttributePredictor
 from rtc_voice.voices.average import VoiceEstimate
-from rtc_voice.voices.predictor import AttributePredictor
 from tests.voices.signals import random_face
 
 

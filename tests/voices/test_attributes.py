@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.faces import CHANGES
+from benchmarks.face_steady import CHANGES
 from benchmarks.scenes import astronaut, somebody_else
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import FaceEmbedding, Picture
-from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.attributes import AttributePredictor
 from rtc_voice.voices.types import Voice
 from tests.voices.signals import random_face
 
