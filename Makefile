@@ -28,6 +28,7 @@ check: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	@bash .ci/system demo
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[quality]"
 	$(BIN)/python -m benchmarks.all $(ARGS)
 
 # torch first and pinned: an open range may pull gigabytes of CUDA packages.

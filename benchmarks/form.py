@@ -11,6 +11,7 @@ from rtc_voice.report import commit, machine
 
 Row = Mapping[str, object]
 """``name`` and figures; a figure's unit is the suffix of its name."""
+INTERVAL = "_ci95"  # a column so named holds the two ends of the 95 % interval of the column without it
 
 
 def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequence[tuple[str, str]] = ()) -> None:
@@ -37,10 +38,13 @@ def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequ
 
 
 def markdown(result: Mapping[str, object]) -> str:
-    """A result as a heading, a line on where it was measured, and a table; columns that a row lacks stay empty."""
+    """A result as a heading, a line on where it was measured, and a table; columns that a row lacks stay empty.
+
+    Intervals stand in brackets behind their figures; ``notes`` come below.
+    """
     rows = result["rows"]
     assert isinstance(rows, Sequence)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if not key.endswith(INTERVAL)]
     lines = [
         f"## {result['title']}",
         "",
@@ -49,11 +53,20 @@ def markdown(result: Mapping[str, object]) -> str:
         "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
         "|" + "---|" * len(columns),
     ]
-    lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cell(row, column) for column in columns) + " |" for row in rows]
+    notes = result.get("notes", ())
+    assert isinstance(notes, Sequence)
+    lines += [f"\n{note}" for note in notes]
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: object) -> str:
+def _cell(row: Row, column: str) -> str:
+    value, interval = row.get(column), row.get(column + INTERVAL)
     if value is None:
         return ""
+    shown = _number(value)
+    return f"{shown} [{', '.join(_number(end) for end in interval)}]" if isinstance(interval, Sequence) else shown
+
+
+def _number(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 1000 else str(value)

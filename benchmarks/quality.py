@@ -1,191 +1,223 @@
-"""How good the voices are: words kept, naturalness, whose voice it is, pitch; of the whole streaming chain."""
+"""How good the voices are: words kept, naturalness, whose voice it is, pitch; of the whole streaming chain.
+
+Clips of speakers that no training has heard go into voices that no training has heard. The voice is taken from the
+first half of a speaker's recordings and judged by the second. Typed are the first Harvard sentences (IEEE 1969), which
+are in no set that the voice was trained on. A row's figures come with 95 % intervals over its clips.
+"""
 
 import argparse
-import csv
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from rich.progress import Progress
 
 from benchmarks.form import markdown
-from benchmarks.judges import Judges, Verdict, word_errors
-from benchmarks.systems import System, systems
+from benchmarks.judges import Judges
+from benchmarks.predicted_voices import predicted_voices
+from benchmarks.quality_figures import GROUP, Goal, Outcome, Row, Verdict, gain, many_voices, row, scale
+from benchmarks.recordings import Recording, choose_sources, choose_targets, default_manifests
+from benchmarks.systems import Samples, System, conversions, copies, texts, voice_changers
 from rtc_voice.config import AUDIO
+from rtc_voice.errors import AudioError, InputError, RtcVoiceError
 from rtc_voice.report import commit, machine
-from rtc_voice.speech.formants import tract_length
 from rtc_voice.speech.text import TextToSpeech
-from rtc_voice.training.speech_sets import load_audio
-from rtc_voice.training.voice_data import is_test_speaker
-from rtc_voice.training.voice_labels import voiced_f0
-from rtc_voice.voices.speaker_encoder import SpeakerEncoder
+from rtc_voice.voices.recording import voice_of_recording
 from rtc_voice.voices.types import Voice
 
-Samples = NDArray[np.float32]
+HERE = Path(__file__).parent
+SENTENCES = (HERE / "sentences.txt").read_text().splitlines()
+ALL, QUICK = (80, 16, 64, 20), (6, 8, 4, 4)  # clips, voices, typed sentences, predicted voices
+NOT_QUICK = ("f0_shift", "copy_no_wavenet", "conversion_learned", "text_learned", "text_no_wavenet")
+_MOST_SHOWN_S = 20.0  # of a target's recordings
+NOTES = (
+    "wer: share of words that whisper tiny.en gets wrong, over the clips whose text is known; words_changed: against "
+    "what it hears in the source.",
+    "secs: cosine by a second speaker encoder, which only judges (`benchmarks/assets/second_speaker_encoder.md`); the "
+    "rows natural_… show its scale. resemblyzer: by the encoder that the chain is conditioned on, which flatters it.",
+    "gain_…: the row with the WaveNet less the row without, on the same clips.",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One recording of a manifest."""
+    """One recording to be changed."""
 
     samples: Samples
-    speaker: str
     text: str
+    speaker: str
+    voice: Voice  # that it is in
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A voice taken from the first half of a recording, judged against the second."""
+    """A voice that is wanted, and what it is judged by."""
 
     voice: Voice
-    reference: NDArray[np.float32]
+    goal: Goal
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One converted clip, what was converted, and into whom."""
+class Measurement:
+    """The clips, the voices and the judges; every clip goes through every system in turn."""
 
-    clip: Clip
-    source: Verdict
-    made: Verdict
-    target: int
+    def __init__(self, judges: Judges, clips: Sequence[Clip], targets: Sequence[Target], progress: Progress) -> None:
+        self.judges, self.clips, self.targets = judges, clips, targets
+        self.goals = [target.goal for target in targets]
+        self._progress = progress
+
+    def outcomes(self, name: str, system: System, clips: Sequence[Clip]) -> list[Outcome]:
+        """Each clip into one of the voices, in turn, never into its own speaker's."""
+        made = []
+        for number, clip in enumerate(self._progress.track(clips, description=name)):
+            to = next(i for i in self._in_turn(number) if self.goals[i].speaker != clip.speaker)
+            verdict = self.judges.judge(system(clip.samples, clip.voice, self.targets[to].voice))
+            made.append(Outcome(clip.text, clip.verdict, verdict, None if name.startswith("copy") else to))
+        found = row(name, made, self.goals)
+        figures = [f"{key} {found[key]:.3f}" for key in ("wer", "dnsmos_ovrl", "secs_target") if key in found]
+        self._progress.console.print(f"{name}: {', '.join(figures)}")
+        return made
+
+    def natural(self) -> Row:
+        """The sources as they are."""
+        return row("natural", [Outcome(clip.text, clip.verdict, clip.verdict, None) for clip in self.clips], self.goals)
+
+    def rows(self, systems: dict[str, System], clips: Sequence[Clip]) -> list[Row]:
+        """A row for each system, and what the WaveNet is worth where there is one without."""
+        outcomes = {name: self.outcomes(name, system, clips) for name, system in systems.items()}
+        made = [row(name, of, self.goals) for name, of in outcomes.items()]
+        return made + [
+            gain(f"gain_wavenet_{name}", of, outcomes[f"{name}_no_wavenet"])
+            for name, of in outcomes.items()
+            if f"{name}_no_wavenet" in outcomes
+        ]
+
+    def _in_turn(self, number: int) -> list[int]:
+        return [(number + i) % len(self.goals) for i in range(len(self.goals))]
 
 
-def main() -> None:
-    """Measure, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="8 clips and 4 targets")
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--sources", type=Path, required=True, help="manifest of recordings with their text")
-    parser.add_argument("--targets", type=Path, required=True, nargs="+", help="manifests of voices")
-    parser.add_argument("--clips", type=int, default=64)
-    parser.add_argument("--all-speakers", action="store_true", help="the manifests hold no speaker of the training")
-    options = parser.parse_args()
+def main() -> int:
+    """Measure, print the table, write the JSON; 0, or 2 where there is nothing to measure on."""
+    options = _options()
     torch.set_num_threads(1)
-    count, voices = (8, 4) if options.quick else (options.clips, 16)
-    each = voices // len(options.targets)
-    known = {path: speakers(path, options.all_speakers) for path in [options.sources, *options.targets]}
-    wanted = [clips for path in options.targets for clips in known[path][:each]]
-    taken = {clips[0]["speaker"] for clips in wanted}
-    others = [clips for clips in known[options.sources] if clips[0]["speaker"] not in taken]
-    in_turn = [clips[turn] for turn in range(count) for clips in others if turn < len(clips)]
-    sources = [read(row, options.sources) for row in in_turn[:count]]
-    targets = [target([read(row, path) for row in rows]) for path in options.targets for rows in known[path][:each]]
+    try:
+        found = measure(options.sources, options.targets, options.quick, options.verdicts)
+    except RtcVoiceError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what was judged is kept, the same command goes on from there", file=sys.stderr)
+        return 130
     title = "Quality: words, naturalness, similarity"
     result: dict[str, object] = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__}
-    result["rows"] = rows(sources, targets)
+    result |= {"notes": NOTES, "rows": found}
     print(markdown(result))
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
 
 
-def speakers(manifest: Path, is_any_speaker: bool) -> list[list[dict[str, str]]]:
-    """The rows of each speaker that no training has heard, women and men in turn."""
-    by_speaker: dict[str, list[dict[str, str]]] = {}
-    with manifest.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if is_any_speaker or is_test_speaker(row["speaker"]):
-                by_speaker.setdefault(row["speaker"], []).append(row)
-    long_enough = [rows for rows in by_speaker.values() if sum(float(row["seconds"]) for row in rows) > 4]
-    men = [rows for rows in long_enough if _is_man(rows[0])]
-    women = [rows for rows in long_enough if not _is_man(rows[0])]
-    return [rows for pair in zip(women, men, strict=False) for rows in pair]
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    manifest = "CSV with the columns file (relative to a folder above), speaker, and where known sex, seconds, text"
+    parser.add_argument("--quick", action="store_true", help="few clips and the main rows: about 3 minutes")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--sources", type=Path, nargs="+", help=f"manifests of what is converted: {manifest}")
+    parser.add_argument("--targets", type=Path, nargs="+", help="manifests of the voices that are wanted")
+    parser.add_argument("--verdicts", type=Path, default=HERE / ".verdicts", help="folder that remembers verdicts")
+    return parser.parse_args()
 
 
-def read(row: dict[str, str], manifest: Path) -> Clip:
-    """The recording of a manifest's row; its path is relative to a folder above the manifest."""
-    folder = next(parent for parent in manifest.resolve().parents if (parent / row["file"]).is_file())
-    return Clip(load_audio(folder / row["file"], AUDIO.sample_rate), row["speaker"], row.get("text", ""))
+def measure(sources: Sequence[Path] | None, targets: Sequence[Path] | None, quick: bool, verdicts: Path) -> list[Row]:
+    """All rows.
+
+    Args:
+        sources: manifests; None for the shared sets.
+        targets: as ``sources``.
+        quick: few clips, and no rows but the main ones.
+        verdicts: folder of the judges' memory.
+
+    Raises:
+        InputError: no recordings, or none of speakers that no training has heard.
+    """
+    clips, voices, sentences, predicted = QUICK if quick else ALL
+    judges = Judges(verdicts)
+    with Progress(transient=True) as progress:
+        wanted = _chosen_targets(targets, voices)
+        into = [_target(judges, of) for of in progress.track(wanted, description="voices")]
+        chosen = choose_sources(_manifests(sources, "--sources"), clips)
+        if not chosen:
+            raise InputError("no recording to convert: none is long enough, or training has heard all speakers")
+        heard = list(_clips(judges, progress.track(chosen, description="natural")))
+        all_of = Measurement(judges, heard, into, progress)
+        typed = [_typed(judges, text) for text in progress.track(SENTENCES[:sentences], description="typed")]
+        kept = [
+            {name: system for name, system in group.items() if not (quick and name in NOT_QUICK)}
+            for group in (copies(), voice_changers(), conversions(), texts())
+        ]
+        return [
+            all_of.natural(),
+            *scale(all_of.goals),
+            *(made for group in kept[:3] for made in all_of.rows(group, heard)),
+            row("text_source", [Outcome(c.text, c.verdict, c.verdict, None) for c in typed], all_of.goals),
+            *all_of.rows(kept[3], typed),
+            _predicted(judges, predicted, progress),
+        ]
 
 
-def target(clips: Sequence[Clip]) -> Target:
-    """The voice of a speaker from the first half of their speech, and the second half to judge by."""
-    encoder, speech = SpeakerEncoder(), np.concatenate([clip.samples for clip in clips])
-    known, rest = np.split(speech, [len(speech) // 2])
-    return Target(voice_of(known), encoder.embed(rest, AUDIO.sample_rate))
+def _manifests(given: Sequence[Path] | None, option: str) -> list[Path]:
+    found = list(given) if given else default_manifests()
+    if not found:
+        raise InputError("no recordings: the shared sets are not at ../shared/data", f"name manifests with {option}")
+    return found
 
 
-def voice_of(speech: Samples) -> Voice:
-    """The voice of a recording at 24 kHz."""
-    f0, times = voiced_f0(speech, AUDIO.sample_rate)
-    log_f0 = np.log2(f0)
-    tract = tract_length(speech, AUDIO.sample_rate, times)
-    embedding = SpeakerEncoder().embed(speech, AUDIO.sample_rate)
-    return Voice(embedding, float(2 ** log_f0.mean()), float(12 * log_f0.std()), tract)
+def _chosen_targets(given: Sequence[Path] | None, count: int) -> list[list[Recording]]:
+    found = choose_targets(_manifests(given, "--targets"), count)
+    if len(found) < 2:
+        raise InputError("fewer than two voices to convert to", "4 s of a speaker are needed, unheard in training")
+    return found[: len(found) // GROUP * GROUP] if len(found) > GROUP else found
 
 
-def rows(sources: Sequence[Clip], targets: Sequence[Target]) -> list[dict[str, object]]:
-    """The natural sources, each system on the same pairs of source and target, and the same words typed."""
-    judges, known = Judges(), systems()
-    natural = [judges.judge(clip.samples) for clip in sources]
-    own = [voice_of(clip.samples) for clip in sources]
-    unchanged = [Outcome(c, v, v, i % len(targets)) for i, (c, v) in enumerate(_pairs(sources, natural))]
-    made = [row("natural", unchanged, targets)]
-    for name, system in known.items():
-        outcomes = _outcomes(judges, system, _pairs(sources, natural), own, targets)
-        made.append(row(name, outcomes, targets))
-    text = TextToSpeech()
-    spoken = [Clip(np.concatenate(list(text.sentences(clip.text))), "text", clip.text) for clip in sources if clip.text]
-    plain = [judges.judge(clip.samples) for clip in spoken]
-    outcomes = _outcomes(judges, known["conversion"], _pairs(spoken, plain), own, targets)
-    return [*made, row("text", outcomes, targets)]
+def _target(judges: Judges, recordings: Sequence[Recording]) -> Target:
+    speech = np.concatenate([one.load(AUDIO.sample_rate) for one in recordings])
+    speech = speech[: round(_MOST_SHOWN_S * AUDIO.sample_rate)]
+    shown, kept = np.split(speech, [len(speech) // 2])
+    voice, first = voice_of_recording(shown, AUDIO.sample_rate), recordings[0]
+    return Target(voice, Goal(first.speaker, first.sex, voice.f0_hz, judges.embed(shown), judges.embed(kept)))
 
 
-def _pairs(clips: Sequence[Clip], verdicts: Sequence[Verdict]) -> list[tuple[Clip, Verdict]]:
-    return list(zip(clips, verdicts, strict=True))
+def _clips(judges: Judges, recordings: Iterable[Recording]) -> Iterator[Clip]:
+    for one in recordings:
+        samples = one.load(AUDIO.sample_rate)
+        try:
+            voice = voice_of_recording(samples, AUDIO.sample_rate)
+        except AudioError as error:
+            print(f"left out {one.path.name}: {error}", file=sys.stderr)
+            continue
+        yield Clip(samples, one.text, one.speaker, voice, judges.judge(samples))
 
 
-def _outcomes(
-    judges: Judges,
-    system: System,
-    sources: Sequence[tuple[Clip, Verdict]],
-    own: Sequence[Voice],
-    targets: Sequence[Target],
-) -> list[Outcome]:
-    """Each source into one target, in turn."""
-    outcomes = []
-    for i, (clip, verdict) in enumerate(sources):
-        to = i % len(targets)
-        made = judges.judge(system(clip.samples, own[i], targets[to].voice))
-        outcomes.append(Outcome(clip, verdict, made, to))
-    return outcomes
+def _typed(judges: Judges, text: str) -> Clip:
+    samples = np.concatenate(list(TextToSpeech().sentences(text)))
+    return Clip(samples, text, "", voice_of_recording(samples, AUDIO.sample_rate), judges.judge(samples))
 
 
-def row(name: str, outcomes: Sequence[Outcome], targets: Sequence[Target]) -> dict[str, object]:
-    """The figures of one system."""
-    wer = _wer(outcomes, lambda o: o.made)
-    references = np.stack([t.reference for t in targets])
-    to_targets = np.stack([o.made.embedding for o in outcomes]) @ references.T
-    own = np.array([o.target for o in outcomes])
-    f0 = np.array([12 * np.log2(o.made.f0_hz / targets[o.target].voice.f0_hz) for o in outcomes])
-    drop = np.array([o.source.dnsmos_ovrl - o.made.dnsmos_ovrl for o in outcomes])
-    return {
-        "name": name,
-        "wer": wer,
-        "wer_added": wer - _wer(outcomes, lambda o: o.source),
-        "dnsmos_ovrl": float(np.mean([o.made.dnsmos_ovrl for o in outcomes])),
-        "dnsmos_ovrl_drop": float(drop.mean()),
-        "dnsmos_drop_error": float(drop.std() / np.sqrt(len(drop))),
-        "secs_target": float(to_targets[np.arange(len(own)), own].mean()),
-        "secs_source": float(np.mean([o.made.embedding @ o.source.embedding for o in outcomes])),
-        "secs_same_speaker": float(np.mean([t.reference @ t.voice.embedding for t in targets])),
-        "right_target": float((to_targets.argmax(axis=1) == own).mean()),
-        "f0_error_semitones": float(np.nanmean(np.abs(f0))),
-        "n": len(outcomes),
-    }
-
-
-def _wer(outcomes: Sequence[Outcome], verdict: Callable[[Outcome], Verdict]) -> float:
-    errors, words = np.sum([word_errors(o.clip.text, verdict(o).words) for o in outcomes if o.clip.text], axis=0)
-    return float(errors / words)
-
-
-def _is_man(entry: dict[str, str]) -> bool:
-    return entry.get("sex") == "m" or float(entry.get("male_weight") or 0) > 0.5
+def _predicted(judges: Judges, count: int, progress: Progress) -> Row:
+    """Voices from faces saying the same sentences."""
+    said, voices, say = SENTENCES[-2:], predicted_voices(count), texts()["text"]
+    spoken = [np.concatenate(list(TextToSpeech().sentences(text))) for text in said]
+    made = [
+        [judges.judge(say(samples, voice, voice)) for samples in spoken]
+        for _, voice in progress.track(voices, description="predicted voices")
+    ]
+    return many_voices("predicted_voices", made, said, [sex for sex, _ in voices])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
