@@ -12,7 +12,7 @@ from rtc_voice.errors import NoFaceError
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.faces.tracker import find_faces
-from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.predictor import load_predictor
 from rtc_voice.voices.types import Voice
 
 _FACES = SHARED / "faces_utkface" / "manifest.csv"
@@ -44,7 +44,7 @@ def _voices(rows: list[dict[str, str]]) -> Iterator[tuple[str, Voice]]:
 
 
 def _draws(count: int) -> list[tuple[str, Voice]]:
-    picture, predictor = read_picture(_PORTRAIT), AttributePredictor()
+    picture, predictor = read_picture(_PORTRAIT), load_predictor()
     seen = FaceEmbedder().embed(picture, find_faces(picture)[0])
     faces = {"f": replace(seen, male=0.0), "m": replace(seen, male=1.0)}
     return [("fm"[i % 2], predictor.predict(faces["fm"[i % 2]], draw=i // 2)) for i in range(count)]
