@@ -371,6 +371,62 @@ def face_voice(
 
 
 @train.command()
+def data(
+    data_dir: Annotated[Path, typer.Argument(metavar="DATA", help="Folder that gets train/speech_NAME/manifest.csv.")],
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recordings as LibriTTS, LibriSpeech or VCTK lay them out, or SPEAKER/FILE; may be repeated."
+        ),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the recordings in --folder.")] = "not stated",
+    spoken: Annotated[int, typer.Option(help="Texts of DATA to have spoken by the text to speech.", min=0)] = 0,
+    warped: Annotated[
+        int, typer.Option(help="Recordings of DATA to make again in other sizes and pitches.", min=0)
+    ] = 0,
+) -> None:
+    """Make speech sets for training, checked one by one; goes on where it stopped (needs the extra `train`)."""
+    from rich.progress import track
+
+    from rtc_voice.training.data import count_rows, jobs
+    from rtc_voice.training.speech_sets import find_speech_sets
+
+    if not (folder or spoken or warped):
+        raise InputError("nothing to make", "give --folder, --spoken or --warped; see rtc-voice train data --help")
+    _prepare()
+    for title, count, job in jobs(data_dir, folder or [], licence, spoken, warped):
+        for _ in track(job, title, count, console=_err):
+            pass
+    for name in find_speech_sets(data_dir):
+        good, bad = count_rows(data_dir, name)
+        _out.print(f"{name}: {good} recordings" + (f", {bad} rejected (rejected.csv says why)" if bad else ""))
+
+
+@train.command()
+def voice(
+    data_dir: Annotated[Path, typer.Argument(metavar="DATA", help="Folder with train/speech_NAME/manifest.csv.")],
+    work: Annotated[Path, typer.Argument(help="Folder for features, checkpoints, logs and weights.")],
+    tiny: Annotated[bool, typer.Option("--tiny", help="The whole road in two minutes, to see that it works.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Train so long; else as the shipped weights.", min=0.1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.", min=1)] = None,
+) -> None:
+    """Train the voice model; goes on where it stopped (docs/training.md; needs the extra `train`)."""
+    import os
+
+    import torch
+
+    try:
+        import swift_f0  # noqa: F401 - labels of the recordings
+    except ModuleNotFoundError as error:
+        raise MissingPartError(f"{error.name} is not installed", "pip install 'rtc-voice[train]'") from error
+    from rtc_voice.training.train_voice import train_voice
+
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    train_voice(data_dir, work, is_tiny=tiny, minutes=minutes, report=_out.print)
+    _out.print(f"weights: {work}/aperiodicity.safetensors, conversion.safetensors, wavenet.safetensors", soft_wrap=True)
+
+
+@train.command()
 def export() -> None:
     """Write the shipped networks as ONNX graphs again, after new weights (about 30 s; needs the extra `train`)."""
     try:

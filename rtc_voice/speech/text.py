@@ -30,17 +30,26 @@ class TextToSpeech:
         Raises:
             TextError: nothing in ``text`` can be spoken.
         """
+        phonemes = self.phonemes(text)
+        rng = np.random.default_rng(seed)
+        for sentence in phonemes:
+            samples = self._voice.from_ids(self._voice.ids(sentence), speed, rng)
+            if samples.size:
+                yield _trim(samples.astype(np.float32))
+
+    def phonemes(self, text: str) -> list[str]:
+        """The phonemes of each sentence of ``text``.
+
+        Raises:
+            TextError: nothing in ``text`` can be spoken.
+        """
         foreign = [letter for letter in text if letter.isalpha() and "LATIN" not in unicodedata.name(letter, "")]
         if foreign:
             raise TextError(f"{text[:40]!r} is not English", "only English can be typed; speak live in any language")
         phonemes = [p for p in self._voice.phonemize(text) if any(letter.isalpha() for letter in p)]
         if not phonemes:
             raise TextError(f"nothing to say in {text[:40]!r}", "write English words or numbers")
-        rng = np.random.default_rng(seed)
-        for sentence in phonemes:
-            samples = self._voice.from_ids(self._voice.ids(sentence), speed, rng)
-            if samples.size:
-                yield _trim(samples.astype(np.float32))
+        return phonemes
 
 
 def _trim(samples: NDArray[np.float32]) -> NDArray[np.float32]:

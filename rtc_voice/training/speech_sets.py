@@ -27,6 +27,19 @@ class Utterance:
     text: str  # empty where not transcribed
     phonemes: str  # empty where not known
     licence: str
+    band_hz: int | None = None  # nothing above it is to be trusted; None where the manifest does not say
+
+
+def find_speech_sets(data_dir: Path) -> list[str]:
+    """The names of the sets in ``data_dir``, those that come with the project first.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = sorted(path.parent.name for path in data_dir.glob("train/speech_*/manifest.csv"))
+    if not found:
+        raise InputError(f"no speech set in {data_dir}", "make one: rtc-voice train data --help")
+    return sorted(found, key=lambda name: name not in SPEECH_SETS)
 
 
 def read_speech_sets(data_dir: Path, names: Iterable[str] = SPEECH_SETS) -> list[Utterance]:
@@ -80,4 +93,5 @@ def _utterance(row: dict[str, str], source: str, data_dir: Path) -> Utterance:
         text=row.get("text", ""),
         phonemes=row.get("phonemes", ""),
         licence=row["licence"],
+        band_hz=int(row["band_hz"]) if row.get("band_hz") else None,
     )

@@ -1,8 +1,6 @@
 """Train the content encoder and the adapter: perturb a recording's features, give back the recording's own."""
 
-import csv
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS
 from rtc_voice.synthesis.content import HEARD_BANDS, LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.mapping import warp_envelope
-from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
+from rtc_voice.training.checkpoint import Average
+from rtc_voice.training.loop import Loop
 from rtc_voice.training.speaker_critic import SpeakerCritic
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
 
@@ -184,36 +182,19 @@ def train_conversion(
 ) -> Conversion:
     """Train ``start``, or go on training, in ``folder``; the averaged networks.
 
-    ``folder`` gets ``checkpoint.pt``, ``log.csv`` and ``conversion.safetensors``.
+    ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``conversion.safetensors``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(training, start)
-    first = load_checkpoint(folder / "checkpoint.pt", trainer.parts())
-    trainer.average.steps = first
-    rng = np.random.default_rng(first)
-    chosen, started, sums = voices.choose(is_test=False), time.perf_counter(), np.zeros(len(FIGURES))
-    for step in range(first + 1, training.steps + 1):
-        sums += trainer.step(step, draw_rows(voices, chosen, training, rng), rng)
-        if step % training.log_every == 0:
-            speed = (step - first) / (time.perf_counter() - started)
-            _log(folder / "log.csv", step, sums / training.log_every, speed, report)
-            sums[:] = 0
-        if step % training.save_every == 0 or step == training.steps:
-            save_checkpoint(folder / "checkpoint.pt", trainer.parts(), step)
-            save_file(trainer.average.network.state_dict(), folder / "conversion.safetensors")
+    trainer, chosen = Trainer(training, start), voices.choose(is_test=False)
+    loop = Loop(
+        folder, "conversion.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report
+    )
+    loop.run(
+        trainer.parts(),
+        trainer.average,
+        lambda number, rng: trainer.step(number, draw_rows(voices, chosen, training, rng), rng),
+    )
     return trainer.average.network
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))
-
-
-def _log(path: Path, step: int, means: NDArray[np.float64], speed: float, report: Callable[[str], None]) -> None:
-    is_new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["step", *FIGURES, "steps_per_s"])
-        writer.writerow([step, *(f"{mean:.4f}" for mean in means), f"{speed:.2f}"])
-    figures = ", ".join(f"{name} {mean:.4f}" for name, mean in zip(FIGURES, means, strict=True))
-    report(f"step {step}: {figures}, {speed:.2f} steps/s")

@@ -1,86 +1,137 @@
-"""Make the voice model from recordings, part by part, going on where it stopped.
+"""Make the voice model from recordings, part by part, going on where it stopped; behind ``rtc-voice train voice``."""
 
-``python -m rtc_voice.training.train_voice DATA WORK`` writes the weights into ``WORK``; ``--tiny`` is the whole road in
-two minutes, for a look at the machinery and not at the voice.
-"""
-
-import argparse
+import json
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import torch
+from rich.console import Console
+from rich.progress import track
 from safetensors.torch import save_file
 from torch import nn
 
+from rtc_voice.errors import InputError
 from rtc_voice.synthesis.wavenet import WaveNetConfig
-from rtc_voice.training.speech_sets import read_speech_sets
+from rtc_voice.training.speech_sets import find_speech_sets, read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
-from rtc_voice.training.train_conversion import STAGES, new_conversion, train_conversion
+from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_conversion, train_conversion
 from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
-from rtc_voice.training.voice_data import build_voice_set, open_voice_set
+from rtc_voice.training.voice_data import VoiceSet, build_voice_set, open_voice_set
 
 _TINY_RECORDINGS = 24
+_WARM_UP, _TIMED = 2, 4  # steps of the rehearsal that says how many fit into the minutes given
+_WAVENET_SHARE = 0.4  # of the minutes
+
+Report = Callable[[str], None]
 
 
-def train_voice(data_dir: Path, work_dir: Path, *, is_tiny: bool, report: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained, and for how long."""
+
+    stages: tuple[ConversionTraining, ...] = STAGES
+    wavenet: WaveNetTraining = WaveNetTraining()
+    sizes: WaveNetConfig = WaveNetConfig()
+    aperiodicity: tuple[int, int] = (480, 4000)  # segments and steps
+
+
+TINY = Plan(
+    stages=tuple(replace(stage, steps=30, batch=4, log_every=10) for stage in STAGES),
+    wavenet=WaveNetTraining(steps=20, batch=2, log_every=10),
+    sizes=WaveNetConfig(channels=16, layers=4, dilation_cycle=4),
+    aperiodicity=(8, 100),
+)
+
+
+def train_voice(
+    data_dir: Path, work_dir: Path, *, is_tiny: bool = False, minutes: float | None = None, report: Report
+) -> None:
     """Train all networks of the chain.
 
     Args:
-        data_dir: folder with the licensed speech sets under ``train/``.
-        work_dir: gets the features, checkpoints, logs and ``aperiodicity``, ``conversion`` and ``wavenet.safetensors``.
-        is_tiny: a few recordings and steps.
+        data_dir: folder with speech sets under ``train/``.
+        work_dir: gets the features, checkpoints, logs with plots, and ``aperiodicity``, ``conversion`` and
+            ``wavenet.safetensors``.
+        is_tiny: a few recordings and steps, to see the machinery work.
+        minutes: for the steps of the conversion and the WaveNet together; None takes the steps that were chosen for
+            the shipped weights. How many fit is measured once and kept in ``work_dir``.
         report: called with a line now and then.
+
+    Raises:
+        InputError: no speech set, or too little speech in them.
     """
-    utterances = read_speech_sets(data_dir)
-    if is_tiny:
-        utterances = utterances[:: max(1, len(utterances) // _TINY_RECORDINGS)]
-    if not (work_dir / "set" / "index.json").is_file():
-        for done in build_voice_set(utterances, work_dir / "set"):
-            if done % 20 == 0 or done == len(utterances):
-                report(f"features of {done} of {len(utterances)} recordings")
-    voices = open_voice_set(work_dir / "set")
-    stages, wavenet, sizes = list(STAGES), WaveNetTraining(), WaveNetConfig()
-    if is_tiny:
-        stages = [replace(stage, steps=30, batch=4, log_every=10) for stage in STAGES]
-        wavenet = replace(wavenet, steps=20, batch=2, log_every=10)
-        sizes = replace(sizes, channels=16, layers=4, dilation_cycle=4)
+    voices = _voice_set(data_dir, work_dir / "set", is_tiny)
+    plan = TINY if is_tiny else Plan()
+    if minutes is not None:
+        plan = fit_plan(plan, voices, minutes, work_dir / "steps.json", report)
     correction = work_dir / "aperiodicity.safetensors"
     if not correction.is_file():
-        error = train_aperiodicity(voices, correction, *((8, 100) if is_tiny else (480, 4000)))
+        error = train_aperiodicity(voices, correction, *plan.aperiodicity)
         report(f"correction of the shares of noise: mean error {error:.3f}")
     converter = new_conversion(voices)
-    for number, stage in enumerate(stages, 1):
+    for number, stage in enumerate(plan.stages, 1):
         converter = train_conversion(voices, stage, converter, work_dir / f"conversion{number}", report)
         converter.requires_grad_(True)
     export(converter, work_dir / "conversion.safetensors")
-    export(
-        train_wavenet(voices, sizes, wavenet, converter, work_dir / "wavenet", report),
-        work_dir / "wavenet.safetensors",
+    wavenet = train_wavenet(voices, plan.sizes, plan.wavenet, converter, work_dir / "wavenet", report)
+    export(wavenet, work_dir / "wavenet.safetensors")
+
+
+def fit_plan(plan: Plan, voices: VoiceSet, minutes: float, kept: Path, report: Report) -> Plan:
+    """``plan`` with as many steps as fit into ``minutes`` on this machine; measured once, then read from ``kept``."""
+    if not kept.is_file():
+        report(f"measuring how many steps fit into {minutes:g} minutes")
+        conversion_s = [seconds_a_step(lambda n, f, s=stage: _try_conversion(voices, s, n, f)) for stage in plan.stages]
+        wavenet_s = seconds_a_step(lambda n, f: _try_wavenet(voices, plan, n, f))
+        planned_s = sum(stage.steps * each for stage, each in zip(plan.stages, conversion_s, strict=True))
+        longer = 60 * minutes * (1 - _WAVENET_SHARE) / planned_s
+        steps = [max(1, round(stage.steps * longer)) for stage in plan.stages]
+        steps.append(max(1, round(60 * minutes * _WAVENET_SHARE / wavenet_s)))
+        kept.write_text(json.dumps(steps))
+    *stages, wavenet = json.loads(kept.read_text())
+    report(f"steps: {', '.join(map(str, stages))} of the conversion, {wavenet} of the WaveNet")
+    return replace(
+        plan,
+        stages=tuple(replace(stage, steps=steps) for stage, steps in zip(plan.stages, stages, strict=True)),
+        wavenet=replace(plan.wavenet, steps=wavenet),
     )
+
+
+def seconds_a_step(train: Callable[[int, Path], object]) -> float:
+    """What one step takes of ``train(steps, folder)``, after a few that only warm up."""
+    with TemporaryDirectory() as folder:
+        train(_WARM_UP, Path(folder))
+        started = time.perf_counter()
+        train(_WARM_UP + _TIMED, Path(folder))
+        return (time.perf_counter() - started) / _TIMED
+
+
+def _try_conversion(voices: VoiceSet, stage: ConversionTraining, steps: int, folder: Path) -> None:
+    train_conversion(voices, replace(stage, steps=steps), new_conversion(voices), folder, lambda line: None)
+
+
+def _try_wavenet(voices: VoiceSet, plan: Plan, steps: int, folder: Path) -> None:
+    training = replace(plan.wavenet, steps=steps)
+    train_wavenet(voices, plan.sizes, training, new_conversion(voices), folder, lambda line: None)
+
+
+def _voice_set(data_dir: Path, folder: Path, is_tiny: bool) -> VoiceSet:
+    if not (folder / "index.json").is_file():
+        utterances = read_speech_sets(data_dir, find_speech_sets(data_dir))
+        if is_tiny:
+            utterances = utterances[:: max(1, len(utterances) // _TINY_RECORDINGS)]
+        console = Console(stderr=True)
+        steps, count = build_voice_set(utterances, folder), len(utterances)
+        for _ in track(steps, "features", count, console=console, transient=True, disable=not console.is_terminal):
+            pass
+    voices = open_voice_set(folder)
+    if not voices.choose(is_test=False):
+        raise InputError(f"no speaker of {data_dir} is left to train on", "add recordings of more speakers")
+    return voices
 
 
 def export(network: nn.Module, path: Path) -> None:
     """Write the weights in half precision, as they are shipped."""
     save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, path)
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data_dir", type=Path)
-    parser.add_argument("work_dir", type=Path)
-    parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    train_voice(
-        options.data_dir,
-        options.work_dir,
-        is_tiny=options.tiny,
-        report=lambda line: print(line, flush=True),  # noqa: T201
-    )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,6 @@
 """Train the WaveNet to turn what source and filter make of a recording's features back into the recording."""
 
-import csv
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO
@@ -20,10 +17,13 @@ from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
-from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
+from rtc_voice.training.checkpoint import Average
+from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
 from rtc_voice.training.train_conversion import disguise
 from rtc_voice.training.voice_data import VoiceSet, to_features
+
+FIGURES = ("energy_distance", "distance_to_recording")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,30 +123,25 @@ def train_wavenet(
 ) -> WaveNet:
     """Train, or go on training, in ``folder``; the averaged network.
 
-    ``folder`` gets ``checkpoint.pt``, ``log.csv`` and ``wavenet.safetensors``.
+    ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``wavenet.safetensors``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     synthesis, distance = Synthesis(config), SpectralDistance(AUDIO.sample_rate)
     average = Average(synthesis.wavenet)
     optimizer = torch.optim.AdamW(synthesis.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
     parts = {"wavenet": synthesis.wavenet, "average": average.network, "optimizer": optimizer}
-    first = load_checkpoint(folder / "checkpoint.pt", parts)
-    average.steps = first
-    rng, draw = np.random.default_rng(first), torch.Generator().manual_seed(first)
-    chosen, started, sums = voices.choose(is_test=False), time.perf_counter(), np.zeros(2)
-    for step in range(first + 1, training.steps + 1):
-        _set_rate(optimizer, step, training)
+    chosen, draw = voices.choose(is_test=False), torch.Generator()
+
+    def step(number: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        _set_rate(optimizer, number, training)
         batch = draw_batch(voices, chosen, training, conversion, rng)
-        sums += _train_step(synthesis, distance, optimizer, batch, training, draw)
+        figures = _train_step(synthesis, distance, optimizer, batch, training, draw.manual_seed(number))
         average.follow(synthesis.wavenet)
-        if step % training.log_every == 0:
-            speed = (step - first) / (time.perf_counter() - started)
-            _log(folder / "log.csv", step, sums / training.log_every, speed, report)
-            sums[:] = 0
-        if step % training.save_every == 0 or step == training.steps:
-            save_checkpoint(folder / "checkpoint.pt", parts, step)
-            save_file(average.network.state_dict(), folder / "wavenet.safetensors")
+        return figures
+
+    Loop(folder, "wavenet.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report).run(
+        parts, average, step
+    )
     return average.network
 
 
@@ -191,13 +186,3 @@ def _blurred(embedding: NDArray[np.float32], rng: np.random.Generator) -> NDArra
 
 def _stack(arrays: list[NDArray[np.float32]]) -> Tensor:
     return torch.from_numpy(np.stack(arrays))
-
-
-def _log(path: Path, step: int, means: NDArray[np.float64], speed: float, report: Callable[[str], None]) -> None:
-    is_new = not path.is_file()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["step", "energy_distance", "distance_to_recording", "steps_per_s"])
-        writer.writerow([step, *(f"{mean:.4f}" for mean in means), f"{speed:.2f}"])
-    report(f"step {step}: energy distance {means[0]:.4f}, to the recording {means[1]:.4f}, {speed:.2f} steps/s")

@@ -148,7 +148,8 @@ def _join_parts(utterances: Sequence[Utterance], folder: Path) -> None:
             count, tract = len(part["rows"]), float(part["tract"])
         band_hz = FULL_BAND_HZ if utterance.source == "speech_kokoro" else WIDE_BAND_HZ
         entry = {"first_row": first, "rows": count, "speaker": utterance.speaker, "source": utterance.source}
-        entries.append({**entry, "band_hz": band_hz, "male": utterance.male, "tract": tract, "text": utterance.text})
+        entry |= {"band_hz": utterance.band_hz or band_hz, "male": utterance.male}
+        entries.append({**entry, "tract": tract, "text": utterance.text})
         first += count
     for name, values in columns.items():
         np.save(folder / f"{name}.npy", np.concatenate(values))

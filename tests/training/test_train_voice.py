@@ -16,6 +16,7 @@ from rtc_voice.synthesis.wavenet import WaveNetConfig
 from rtc_voice.training.checkpoint import Average, load_checkpoint, save_checkpoint
 from rtc_voice.training.losses import SpectralDistance, energy_distance
 from rtc_voice.training.train_conversion import ConversionTraining, new_conversion, reconstruction, train_conversion
+from rtc_voice.training.train_voice import Plan, fit_plan
 from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
 from rtc_voice.training.voice_data import ROW, Entry, VoiceSet, is_test_speaker, to_features, to_rows
 
@@ -82,6 +83,21 @@ def test_the_conversion_learns_and_goes_on_after_a_stop(voices: VoiceSet, tmp_pa
         errors = [float(row["envelope"]) for row in csv.DictReader(file)]
     assert [line.split(":")[0] for line in lines] == [f"step {n}" for n in (10, 20, 30, 40, 50, 60)]
     assert errors[-1] < 0.5 * errors[0]
+    assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_steps_are_as_many_as_fit_into_the_minutes(voices: VoiceSet, tmp_path: Path, one_thread: None) -> None:
+    stage = ConversionTraining(1000, 2e-3, 0.1, 0.0, batch=2, rows=40)
+    wavenet = WaveNetTraining(steps=1000, batch=1, rows=20, warm_up_rows=4, is_bfloat16=False)
+    plan = Plan((stage, replace(stage, steps=500)), wavenet, WaveNetConfig(channels=8, layers=2, dilation_cycle=2))
+    lines: list[str] = []
+    short = fit_plan(plan, voices, 0.01, tmp_path / "short.json", lines.append)
+    long = fit_plan(plan, voices, 100.0, tmp_path / "long.json", lines.append)
+    assert long.stages[0].steps > 100 * short.stages[0].steps
+    assert long.wavenet.steps > 100 * short.wavenet.steps
+    assert long.stages[0].steps == pytest.approx(2 * long.stages[1].steps, abs=1)
+    assert fit_plan(plan, voices, 5.0, tmp_path / "long.json", lines.append) == long  # a stop changes nothing
 
 
 def test_energy_distance_is_least_for_noise_like_the_recordings() -> None:
