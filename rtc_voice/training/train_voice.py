@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -83,8 +84,8 @@ def fit_plan(plan: Plan, voices: VoiceSet, minutes: float, kept: Path, report: R
     """``plan`` with as many steps as fit into ``minutes`` on this machine; measured once, then read from ``kept``."""
     if not kept.is_file():
         report(f"measuring how many steps fit into {minutes:g} minutes")
-        conversion_s = [seconds_a_step(lambda n, f, s=stage: _try_conversion(voices, s, n, f)) for stage in plan.stages]
-        wavenet_s = seconds_a_step(lambda n, f: _try_wavenet(voices, plan, n, f))
+        conversion_s = [seconds_a_step(partial(_try_conversion, voices, stage)) for stage in plan.stages]
+        wavenet_s = seconds_a_step(partial(_try_wavenet, voices, plan))
         planned_s = sum(stage.steps * each for stage, each in zip(plan.stages, conversion_s, strict=True))
         longer = 60 * minutes * (1 - _WAVENET_SHARE) / planned_s
         steps = [max(1, round(stage.steps * longer)) for stage in plan.stages]

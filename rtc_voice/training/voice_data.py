@@ -3,15 +3,16 @@
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
-from rtc_voice.errors import InputError
+from rtc_voice.errors import AudioError, InputError
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
 from rtc_voice.speech.envelope import BANDS
 from rtc_voice.speech.formants import AVERAGE_SPACING_HZ as AVERAGE_SPACING_HZ
@@ -23,6 +24,7 @@ from rtc_voice.voices.speaker_encoder import EMBEDDING_SIZE, SpeakerEncoder
 ROW = BANDS + 7  # envelope, six shares of noise, F0
 LEVEL = 0.06  # root mean square of the loud parts after levelling
 FULL_BAND_HZ, WIDE_BAND_HZ = 12_000, 7_500  # the 16 kHz recordings fade out above 7.5 kHz
+_FULL_BAND_SETS = ("speech_kokoro", "speech_hibari")
 _TEST_SPEAKERS = 12  # one speaker in so many is kept out of training
 
 
@@ -90,15 +92,23 @@ def open_voice_set(folder: Path) -> VoiceSet:
 def build_voice_set(utterances: Sequence[Utterance], folder: Path) -> Iterator[int]:
     """Write the set of ``utterances`` into ``folder``; yields how many are done after each.
 
-    Recordings already there from an interrupted run are not made again.
+    Recordings already there from an interrupted run are not made again. One that shows no voice is left out; a text
+    file beside the parts of the others says why.
+
+    Raises:
+        InputError: no recording is of use.
     """
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     analysis, encoder = SpeechAnalysis().eval(), SpeakerEncoder()
     for i, utterance in enumerate(utterances):
         part = parts / f"{i:05d}.npz"
-        if not part.is_file():
-            _write_part(part, load_audio(utterance.path, AUDIO.sample_rate), analysis, encoder)
+        refused = part.with_suffix(".txt")
+        if not (part.is_file() or refused.is_file()):
+            try:
+                _write_part(part, load_audio(utterance.path, AUDIO.sample_rate), analysis, encoder)
+            except AudioError as error:
+                refused.write_text(f"{utterance.path}: {error}\n", encoding="utf-8")
         yield i + 1
     _join_parts(utterances, folder)
 
@@ -116,7 +126,7 @@ def to_features(rows: torch.Tensor) -> Features:
 @torch.inference_mode()
 def _write_part(part: Path, sound: NDArray[np.float32], analysis: SpeechAnalysis, encoder: SpeakerEncoder) -> None:
     sound = sound * (LEVEL / _loudness(sound))
-    sound *= min(1.0, 0.98 / float(np.abs(sound).max()))
+    sound *= min(1.0, 0.98 / max(1e-9, float(np.abs(sound).max())))
     sound = np.pad(sound, (0, analysis.lookahead + -(len(sound) + analysis.lookahead) % AUDIO.hop))
     rows = to_rows(analysis(torch.from_numpy(sound).unsqueeze(0)))[0].numpy().astype(np.float16)
     delayed = np.roll(sound, analysis.lookahead)
@@ -137,20 +147,28 @@ def _loudness(sound: NDArray[np.float32]) -> float:
 
 
 def _join_parts(utterances: Sequence[Utterance], folder: Path) -> None:
-    entries: list[dict[str, object]] = []
-    columns: dict[str, list[NDArray[np.generic]]] = {"sound": [], "rows": [], "embeddings": []}
-    first = 0
-    for i, utterance in enumerate(utterances):
-        with np.load(folder / "parts" / f"{i:05d}.npz") as part:
-            columns["sound"].append(part["sound"])
-            columns["rows"].append(part["rows"])
-            columns["embeddings"].append(part["embedding"].reshape(1, EMBEDDING_SIZE))
-            count, tract = len(part["rows"]), float(part["tract"])
-        band_hz = FULL_BAND_HZ if utterance.source == "speech_kokoro" else WIDE_BAND_HZ
-        entry = {"first_row": first, "rows": count, "speaker": utterance.speaker, "source": utterance.source}
-        entry |= {"band_hz": utterance.band_hz or band_hz, "male": utterance.male}
-        entries.append({**entry, "tract": tract, "text": utterance.text})
+    paths = [folder / "parts" / f"{i:05d}.npz" for i in range(len(utterances))]
+    good = [(utterance, path) for utterance, path in zip(utterances, paths, strict=True) if path.is_file()]
+    if not good:
+        raise InputError("no recording shows a voice", f"{folder / 'parts'} says why")
+    entries: list[Entry] = []
+    embeddings, first = np.zeros((len(good), EMBEDDING_SIZE), np.float32), 0
+    for i, (utterance, path) in enumerate(good):
+        with np.load(path) as part:
+            embeddings[i], count, tract = part["embedding"], len(part["rows"]), float(part["tract"])
+        band_hz = FULL_BAND_HZ if utterance.source in _FULL_BAND_SETS else WIDE_BAND_HZ
+        known = (utterance.speaker, utterance.source, utterance.band_hz or band_hz, utterance.male, tract)
+        entries.append(Entry(first, count, *known, utterance.text))
         first += count
-    for name, values in columns.items():
-        np.save(folder / f"{name}.npy", np.concatenate(values))
-    (folder / "index.json").write_text(json.dumps(entries))
+    # On disk from the start: hours of speech do not fit into memory.
+    sound = open_memmap(folder / "sound.npy", "w+", np.int16, (first * AUDIO.hop,))
+    rows = open_memmap(folder / "rows.npy", "w+", np.float16, (first, ROW))
+    for entry, (_, path) in zip(entries, good, strict=True):
+        end = entry.first_row + entry.rows
+        with np.load(path) as part:
+            rows[entry.first_row : end] = part["rows"]
+            sound[entry.first_row * AUDIO.hop : end * AUDIO.hop] = part["sound"]
+    sound.flush()
+    rows.flush()
+    np.save(folder / "embeddings.npy", embeddings)
+    (folder / "index.json").write_text(json.dumps([asdict(entry) for entry in entries]))
