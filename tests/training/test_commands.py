@@ -24,10 +24,11 @@ TEXTS = (
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rtc_voice", "train", *map(str, words)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=2800, check=False, env={**os.environ, "COLUMNS": "100"}
+        command, capture_output=True, text=True, timeout=500, check=False, env={**os.environ, "COLUMNS": "100"}
     )
 
 
+@pytest.mark.timeout(600)
 def test_from_recordings_to_weights(tmp_path: Path) -> None:
     data, work = tmp_path / "data", tmp_path / "work"
     list(add_spoken(TEXTS, data))
