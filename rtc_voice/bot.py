@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -53,6 +54,7 @@ class Bot:
         self.metrics = Metrics()
         self.calls: dict[str, Call] = {}
         self.clock = clock or MonotonicClock()
+        self._ended: Counter[str] = Counter()  # of calls that are over
         self._peers: dict[str, Peer] = {}
         self._is_draining = False
         self._stack = AsyncExitStack()
@@ -132,6 +134,7 @@ class Bot:
         self._peers.pop(call_id, None)
         call = self.calls.pop(call_id, None)
         if call is not None:
+            self._ended.update(call.metrics.counters)
             await call.close()
 
     async def add_candidate(self, call_id: str, candidate: str, mid: str | None, line: int | None) -> None:
@@ -148,9 +151,13 @@ class Bot:
             logger.info("leaving before everything was said")
 
     def health(self) -> dict[str, object]:
-        """What monitoring asks for."""
+        """What monitoring asks for, with the counters of all calls so far."""
         assert self._parts is not None
+        total = self._ended.copy()
+        for call in self.calls.values():
+            total.update(call.metrics.counters)
         return {
+            **total,
             "status": "ok",
             "calls": len(self.calls),
             "max_calls": self.config.max_calls,

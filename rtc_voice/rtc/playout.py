@@ -16,6 +16,7 @@ FIRST_WINDOW = 25  # pulls: half a second of 20 ms frames
 LAST_WINDOW = 250
 FIRST_RESERVE_S = 0.008  # what a chunk may wait before it is played: concealed sound comes 5 ms later than received
 LAST_RESERVE_S = 0.02
+CALM_WINDOWS = 6  # without a late chunk, after which a grown reserve shrinks again
 REFILL_CHUNKS = 8  # to have before typed speech goes on after it ran dry
 JOIN_S = 0.005  # cross-fade where standing latency is cut out
 
@@ -141,7 +142,8 @@ class ChunkQueue:
 class StandingLatency:
     """Finds how long every chunk of a window waited at least: latency that bought nothing, but for a small reserve.
 
-    If a chunk comes late after a cut, the cut was too much: the reserve and the window double.
+    If a chunk comes late after a cut, the cut was too much: the reserve and the window double. After a calm time they
+    halve again.
     """
 
     def __init__(self) -> None:
@@ -149,6 +151,7 @@ class StandingLatency:
         self._reserve_s = FIRST_RESERVE_S
         self._waits_s: list[float] = []
         self._has_cut = False
+        self._calm = 0  # windows since the last late chunk
 
     def excess_s(self, wait_s: float, late: bool) -> float:
         """What can be cut now, given how long the last sample pulled had waited, or that it came late."""
@@ -157,11 +160,17 @@ class StandingLatency:
                 self._window = min(2 * self._window, LAST_WINDOW)
                 self._reserve_s = min(2 * self._reserve_s, LAST_RESERVE_S)
             self._has_cut = False
+            self._calm = 0
             self._waits_s.clear()
             return 0.0
         self._waits_s.append(wait_s)
         if len(self._waits_s) < self._window:
             return 0.0
+        self._calm += 1
+        if self._calm >= CALM_WINDOWS and self._window > FIRST_WINDOW:
+            self._calm = 0
+            self._window = max(self._window // 2, FIRST_WINDOW)
+            self._reserve_s = max(self._reserve_s / 2, FIRST_RESERVE_S)
         excess_s = max(min(self._waits_s) - self._reserve_s, 0.0)
         self._waits_s.clear()
         self._has_cut |= excess_s > 0

@@ -169,6 +169,17 @@ def test_a_late_chunk_after_a_cut_makes_cutting_more_patient() -> None:
     ]
 
 
+def test_a_reserve_that_grew_shrinks_in_calm_times() -> None:
+    standing = StandingLatency()
+    for _ in range(3):  # cut, and late after it: the reserve is at its largest
+        while not standing.excess_s(0.05, late=False):
+            pass
+        standing.excess_s(0.0, late=True)
+    cuts = [standing.excess_s(0.02, late=False) for _ in range(50 * 60)]  # a minute
+    assert sum(cuts[: 50 * 10]) == 0
+    assert max(cuts[-25:]) == pytest.approx(0.02 - FIRST_RESERVE_S)
+
+
 def test_what_is_made_ahead_is_not_cut() -> None:
     line = LiveLine(phase_s=0.015)
     line.queue.live = False
