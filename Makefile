@@ -1,16 +1,17 @@
 # make demo   sets everything up and runs the main job (ARGS=--once ends by itself)
 # make test   sets everything up and passes the tests
 # make bench  runs all benchmarks and generates benchmarks/RESULTS.md
+# make bench-peers  installs FastRTC in an environment of its own; `make bench` then measures it too
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-peers clean
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 demo: $(VENV)/.ready
 	@bash .ci/system demo
@@ -30,6 +31,14 @@ bench: $(VENV)/.ready-dev
 	@bash .ci/system demo
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[quality]"
 	$(BIN)/python -m benchmarks.all $(ARGS)
+
+bench-peers: benchmarks/environments/fastrtc/.ready
+
+benchmarks/environments/fastrtc/.ready: PACKAGES = fastrtc==0.0.34
+benchmarks/environments/%/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check $(PACKAGES)
+	@touch $@
 
 # torch first and pinned: an open range may pull gigabytes of CUDA packages.
 $(VENV)/.ready: pyproject.toml constraints.txt
