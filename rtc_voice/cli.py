@@ -298,16 +298,16 @@ def bench(
 
 
 @app.command()
-def doctor() -> None:
-    """Check what is installed and what is missing, each with its remedy."""
-    from rtc_voice.doctor import checks
+def doctor(ice_server: IceServers = None) -> None:
+    """Check what is installed and which ways through the network work, each with its remedy."""
+    from rtc_voice.doctor import checks, ice_checks
 
     table = Table(box=None, pad_edge=False)
     for title in ("", "part", "found", "remedy"):
         table.add_column(title, overflow="fold")
     marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]–[/]"}
     failed = False
-    for check in checks():
+    for check in [*checks(), *ice_checks(ice_server or [])]:
         table.add_row(marks[check.status], check.part, check.found, check.remedy)
         failed |= check.status == "missing"
     _out.print(table)

@@ -1,11 +1,12 @@
 """What is installed, what is missing, and what to do about it."""
 
+import asyncio
 import importlib.util
 import platform
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -49,6 +50,26 @@ def checks() -> Iterator[Check]:
             yield Check(part, "missing", error.message, error.hint)
         except Exception as error:  # a broken installation can fail in any way, and this is where one looks
             yield Check(part, "missing", f"{type(error).__name__}: {error}"[:120], "install the package again")
+
+
+def ice_checks(servers: Sequence[str]) -> list[Check]:
+    """The ways through the network by ``servers`` (``URL[,USER,PASSWORD]``), tried.
+
+    Raises:
+        InputError: one of them is no server.
+    """
+    from rtc_voice.rtc.ice import IceConfig, IceServer
+    from rtc_voice.rtc.ice_check import check_ice
+
+    config = IceConfig(tuple(IceServer.parse(text) for text in servers))
+
+    async def find() -> list[Check]:
+        return [
+            Check(f"ICE {one.way}", "ok" if one.works else "missing", one.found, "" if one.works else one.remedy)
+            async for one in check_ice(config)
+        ]
+
+    return asyncio.run(find())
 
 
 def _python() -> Check:
