@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from rtc_voice.errors import RtcVoiceError
 from rtc_voice.report import commit, machine
 
 Row = Mapping[str, object]
@@ -29,7 +30,10 @@ def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequ
         parser.add_argument(f"--{name}", type=Path, help=meaning)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(options.quick, *(getattr(options, name) for name, _ in paths))
+    try:
+        rows = measure(options.quick, *(getattr(options, name) for name, _ in paths))
+    except RtcVoiceError as error:
+        parser.exit(2, f"error: {error.message}\nremedy: {error.hint}\n")
     result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__, "rows": rows}
     print(markdown(result))
     if options.json:

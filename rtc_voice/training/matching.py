@@ -116,7 +116,7 @@ def correlation(one: Array, other: Array) -> Statistic:
         mean_a, mean_b = share @ a, share @ b
         covariance = share @ (a * b) - mean_a * mean_b
         spread = (share @ a**2 - mean_a**2) * (share @ b**2 - mean_b**2)
-        return np.asarray(covariance / np.sqrt(spread))
+        return _ratio(covariance, np.sqrt(np.maximum(spread, 0)))
 
     return pearson
 
@@ -138,5 +138,5 @@ def unit(vectors: Array) -> Array:
 
 
 def _ratio(part: Array, whole: Array) -> Array:
-    """Part over whole; NaN where a draw of the people left nobody to ask."""
+    """Part over whole; NaN where a draw of the people left nobody to ask, or all alike."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)

@@ -20,5 +20,5 @@ def test_pitch_is_compared_by_order_and_by_semitones() -> None:
     heard = [resample_poly(glide(2.0, hz), 3, 2).astype(np.float32) for hz in (100.0, 150.0, 220.0)]
     asked = [Voice(np.zeros(256, np.float32), hz, 2.0, 1.0) for hz in (100.0, 150.0, 220.0)]
     row = _pitch(asked, heard)
-    assert row["rank_correlation"] == 1 and row["error_semitones_p50"] < 0.5  # type: ignore[operator]
+    assert row["rank_correlation"] == 1 and row["error_semitones_p50"] < 1  # type: ignore[operator]
     assert _pitch(asked[::-1], heard)["rank_correlation"] == -1
