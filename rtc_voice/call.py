@@ -33,9 +33,7 @@ MAX_WAITING_TEXTS = 20
 _AHEAD_CHUNKS = 10  # of typed speech made before they are heard: 200 ms that nobody waits for
 _STATE_INTERVAL_S = 0.1
 _METRICS_INTERVAL_S = 1.0
-_DRAWS = 10  # at most, for a face whose voice somebody else of the call has
 _FORGET_FACE_S = 1.5  # a face not seen for so long is no longer shown
-_ALIKE = 0.95  # cosine from which two faces of one call would be taken for each other
 _SAME_PERSON = 0.8  # cosine between a remembered voice and the one that today's face would get
 
 
@@ -285,12 +283,8 @@ class Call:
 
     def _keep_apart(self, person: _Person) -> None:
         """Draw again for a new face until no other of this call has its voice."""
-        others = [other.voice.embedding for other in self._people.values() if other is not person and other.voice]
-        for draw in range(1, _DRAWS):
-            made = person.estimate.voice
-            if made is None or not any(float(made.embedding @ other) > _ALIKE for other in others):
-                return
-            person.estimate.redraw(draw)
+        voices = (other.voice for other in self._people.values() if other is not person)
+        person.estimate.keep_apart([voice for voice in voices if voice is not None])
 
     def _remember(self, face_id: int, person: _Person) -> None:
         """Give someone who was here before the very voice they had, if it still fits their face."""

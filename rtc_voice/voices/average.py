@@ -7,6 +7,9 @@ from rtc_voice.faces.types import FaceEmbedding
 from rtc_voice.voices.predictor import Predictor
 from rtc_voice.voices.types import Voice
 
+_ALIKE = 0.95  # cosine from which two voices would be taken for each other
+_DRAWS = 10
+
 
 class VoiceEstimate:
     """The voice of one face in one call.
@@ -67,6 +70,14 @@ class VoiceEstimate:
         self._weight += quality
         self._frames += 1
         self._voice = None
+
+    def keep_apart(self, others: list[Voice]) -> None:
+        """Draw again, a few times, until the voice is unlike all ``others``: two faces are not to share one."""
+        for draw in range(self._draw + 1, self._draw + _DRAWS):
+            voice = self.voice
+            if voice is None or all(float(voice.embedding @ other.embedding) < _ALIKE for other in others):
+                return
+            self.redraw(draw)
 
     def redraw(self, draw: int) -> None:
         """Take draw number ``draw`` of the voices that fit the face, frozen or not."""

@@ -96,3 +96,19 @@ def test_reset_starts_over(predictor: AttributePredictor, frames: list[FaceEmbed
 def test_an_average_over_no_frames_is_refused(predictor: AttributePredictor) -> None:
     with pytest.raises(InputError):
         VoiceEstimate(predictor, good_frames=0)
+
+
+def test_two_faces_that_would_share_a_voice_do_not(predictor: AttributePredictor, frames: list[FaceEmbedding]) -> None:
+    first, twin, other = (VoiceEstimate(predictor) for _ in range(3))
+    for estimate in (first, twin, other):
+        estimate.add(frames[0], quality=0.9)
+    assert first.voice is not None and twin.voice is not None
+    assert first.voice.embedding @ twin.voice.embedding > 0.99
+    twin.keep_apart([first.voice])
+    other.keep_apart([first.voice, twin.voice])
+    assert other.voice is not None
+    voices = np.array([one.embedding for one in (first.voice, twin.voice, other.voice)])
+    assert (voices @ voices.T)[np.triu_indices(3, 1)].max() < 0.95
+    before = twin.voice
+    twin.keep_apart([first.voice, other.voice])  # they are apart: nothing changes
+    assert twin.voice is before
