@@ -174,7 +174,7 @@ def _f0_rows(pairs: Pairs, maps: dict[str, Predicted], resamples: int) -> list[R
             "name": _name("f0", name),
             **_interval("mae_semitones", figure(mean(error), pairs.people, resamples)),
         }
-        if np.nanstd(guess) > 0:
+        if np.nanstd(guess) > 1e-6:  # a constant has none but by rounding
             row["correlation"] = figure(correlation(guess, true), pairs.people, resamples).value
         out.append({**row, "n": int(np.isfinite(error).sum())})
     return out
