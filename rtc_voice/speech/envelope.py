@@ -29,6 +29,11 @@ def level(envelope: Tensor) -> Tensor:
     return 0.5 * (torch.logsumexp(2 * envelope, dim=-1) - math.log(envelope.shape[-1]))
 
 
+_HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt
+_TOP_MEL = 2595 * math.log10(1 + 12_000 / 700)
+HEARD_BANDS = int((mel_to_hz(torch.linspace(0, _TOP_MEL, BANDS)) < _HEARD_HZ).sum())
+
+
 class SpectralEnvelope(nn.Module):
     """Log-amplitude envelope of each frame at ``BANDS`` mel-spaced points.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
-from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel, level, mel_to_hz
+from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, HEARD_BANDS, level
 from rtc_voice.speech.streaming import State, map_state, slide
 from rtc_voice.synthesis.layers import CausalConv1d
 from rtc_voice.voices.types import Voice
@@ -15,14 +15,10 @@ from rtc_voice.voices.types import Voice
 CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
 GUIDANCE = 1.0  # how far; at 0 less of the voice, and no fewer wrong words: docs/voice-model.md
 LOOKAHEAD_ROWS = 2  # that the encoder hears beyond the row it describes
-_HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt
 _CHANNELS = 160
 _LEVEL_DECAY = 0.01  # of the running speech level, nepers a row: 9 dB a second
 _SHARES = len(APERIODICITY_EDGES_HZ) - 1
 _EMBEDDING = 256
-
-_TOP_MEL = hz_to_mel(torch.tensor(12_000.0)).item()
-HEARD_BANDS = int((mel_to_hz(torch.linspace(0, _TOP_MEL, BANDS)) < _HEARD_HZ).sum())
 
 
 class GatedStack(nn.Module):

@@ -71,6 +71,17 @@ class MinimumPhaseFilter(nn.Module):
         spectrum = self._faded(pulses, for_pulses) + self._faded(noise, for_noise)
         return self._overlap_add(torch.fft.irfft(spectrum, _N_FFT), state["tail"])
 
+    def whole(self, pulses: Tensor, noise: Tensor, features: Features) -> Tensor:
+        """``step`` on a whole signal with a fresh state, in one sum: for training, where the order does not matter."""
+        state = self.init_state(len(pulses))
+        envelope = torch.cat([state["envelope"], features.envelope], dim=1)
+        aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
+        for_pulses, for_noise = self._responses(envelope, aperiodicity)
+        pieces = torch.fft.irfft(self._faded(pulses, for_pulses) + self._faded(noise, for_noise), _N_FFT)
+        samples = (pieces.shape[1] - 1) * self.hop + _N_FFT
+        joined = nn.functional.fold(pieces.transpose(1, 2), (1, samples), (1, _N_FFT), stride=(1, self.hop))
+        return joined.reshape(len(pulses), samples)[:, : pulses.shape[1]]
+
     def _responses(self, envelope: Tensor, aperiodicity: Tensor) -> tuple[Tensor, Tensor]:
         """Complex responses for pulses and for noise, each ``[B, F + 1, bins]``."""
         noise_share = (aperiodicity @ self.spread.T).clamp(0, 1)

@@ -12,15 +12,20 @@ from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
 from rtc_voice.speech.interpolation import lerp
 from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ
+from rtc_voice.speech.speaker_pitch import (
+    AVERAGE_F0_HZ,
+    MEMORY_ROWS,
+    TYPICAL_RANGE,
+    load_speaker_pitch,
+    semitones,
+)
 from rtc_voice.speech.streaming import State
 from rtc_voice.voices.types import Voice
 
-AVERAGE_F0_HZ = 159.0  # between men and women; the F0 of a vocal tract of relative length 1
-_TRACT_PER_OCTAVE = -0.2  # men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999
-_PRIOR_ROWS = 12.0  # voiced rows that the first guess of the speaker's F0 is worth
-_MEMORY_ROWS = 1000.0  # voiced rows (10 s) after which the past begins to fade
+_TRACT_PER_OCTAVE = (
+    -0.2
+)  # around AVERAGE_F0_HZ; men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999
 _TOP_MEL = hz_to_mel(torch.tensor(AUDIO.sample_rate / 2, dtype=torch.float64)).item()
-_TYPICAL_RANGE = 2.5  # semitones, before the speaker's own is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +33,18 @@ class Speaker:
     """What is known of the speaker whose speech goes in; corrected as it is heard."""
 
     f0_hz: float = AVERAGE_F0_HZ
-    f0_range_semitones: float = _TYPICAL_RANGE
-    rows_heard: float = _PRIOR_ROWS  # voiced rows that this knowledge is worth
+    f0_range_semitones: float = 0.0
+    rows_heard: float = 0.0  # voiced rows that this knowledge is worth
 
 
 UNKNOWN_SPEAKER = Speaker()
-TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=300.0)
+TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=MEMORY_ROWS)
 
 
 class VoiceMap(nn.Module):
     """Moves F0 and vocal-tract size from the speaker's to the voice's, and turns its brightness.
 
-    The speaker's own mean and range of F0 are running estimates over voiced rows of the past, so a live source needs
-    no enrolment. The speaker's tract is read off their mean F0.
+    The speaker's own mean and range of F0 are estimated from the past, so a live source needs no enrolment. The speaker's tract is read off their mean F0.
     """
 
     mel_hz: Tensor
@@ -48,15 +52,16 @@ class VoiceMap(nn.Module):
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
         mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=torch.float64)
+        self.speaker_pitch = load_speaker_pitch()
         self.register_buffer("mel_hz", mel_to_hz(mel).float(), persistent=False)
 
     def init_state(self, batch: int) -> State:
         """An average speaker and an average voice."""
         row = self.mel_hz.new_ones(batch, 1)
         return {
-            **{name: value * row for name, value in self.speaker_state(UNKNOWN_SPEAKER).items()},
+            "speaker": self.speaker_pitch.init_state(batch),
             "log_f0": row * math.log(AVERAGE_F0_HZ),
-            "range": row * semitones(_TYPICAL_RANGE),
+            "range": row * TYPICAL_RANGE,
             "tract": row.clone(),
             "tilt_db": row * 0,
         }
@@ -73,16 +78,11 @@ class VoiceMap(nn.Module):
 
     def speaker_state(self, speaker: Speaker) -> State:
         """One row of what ``speaker`` sets in the state."""
-        row = self.mel_hz.new_ones(1, 1)
-        return {
-            "source_log_f0": row * math.log(speaker.f0_hz),
-            "source_variance": row * semitones(speaker.f0_range_semitones) ** 2,
-            "rows_heard": row * speaker.rows_heard,
-        }
+        return {"speaker": self.speaker_pitch.known(speaker.f0_hz, speaker.f0_range_semitones, speaker.rows_heard)}
 
     def step(self, features: Features, state: State) -> Features:
         """The rows of ``features`` as a plain voice changer moves them: F0, formants by size alone, brightness."""
-        mean, spread = self._follow(features.f0, state)
+        mean, spread = self.speaker_pitch.step(features, state["speaker"])
         source_tract = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
         envelope = warp_envelope(features.envelope, state["tract"] / source_tract)
         moved = self._moved_f0(features.f0, mean, spread, state)
@@ -90,7 +90,7 @@ class VoiceMap(nn.Module):
 
     def move_pitch(self, features: Features, state: State) -> Features:
         """The rows with the F0 of each row's voice; the running estimates move in place."""
-        mean, spread = self._follow(features.f0, state)
+        mean, spread = self.speaker_pitch.step(features, state["speaker"])
         return Features(features.envelope, self._moved_f0(features.f0, mean, spread, state), features.aperiodicity)
 
     def brighten(self, features: Features, state: State) -> Features:
@@ -104,28 +104,9 @@ class VoiceMap(nn.Module):
         moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
         return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), f0)
 
-    def _follow(self, f0: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the speaker's log F0 up to each row, each ``[B, F]``."""
-        means, spreads = [], []
-        for hz in torch.split(f0, 1, dim=1):
-            is_voiced = (hz > 0).to(hz.dtype)
-            rows = (state["rows_heard"] + is_voiced).clamp(max=_MEMORY_ROWS)
-            off = torch.log(hz.clamp(min=FLOOR_HZ)) - state["source_log_f0"]
-            state["rows_heard"].copy_(rows)
-            state["source_log_f0"].add_(is_voiced * off / rows)
-            state["source_variance"].add_(is_voiced * (off**2 - state["source_variance"]) / rows)
-            means.append(state["source_log_f0"].clone())
-            spreads.append(state["source_variance"].sqrt())
-        return torch.cat(means, dim=1), torch.cat(spreads, dim=1)
-
 
 def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:
     """Each envelope ``[B, F, BANDS]`` read at its frequencies times ``ratio`` ``[B, F]``: above 1 the formants fall."""
     mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=envelope.dtype, device=envelope.device)
     position = hz_to_mel(mel_to_hz(mel) * ratio.unsqueeze(-1)) / _TOP_MEL * (BANDS - 1)
     return lerp(envelope, position.clamp(0, BANDS - 1))
-
-
-def semitones(count: float) -> float:
-    """Natural log of the frequency ratio of ``count`` semitones."""
-    return count * math.log(2) / 12

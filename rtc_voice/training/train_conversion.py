@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
-from rtc_voice.speech.envelope import BANDS
-from rtc_voice.synthesis.content import HEARD_BANDS, LOOKAHEAD_ROWS, Conversion
+from rtc_voice.speech.envelope import BANDS, HEARD_BANDS
+from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
+from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
+from rtc_voice.speech.pitch import CEILING_HZ
 from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.speaker_critic import SpeakerCritic
+from rtc_voice.training.speaker_loss import SpeakerLoss
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
 
-FIGURES = ("envelope", "change", "noise", "speaker_found")
+_SETTLED_ROWS = 30  # of a segment in another's voice that are not judged: its networks start from silence
+FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class ConversionTraining:
     rate: float
     content_noise: float  # added to values in [-1, 1]: the more of it, the less room for anything but the words
     speaker: float  # weight of what a critic still finds of the speaker in the content
+    likeness: float = 0.0  # weight of how unlike its target the speech of one speaker in another's voice sounds
+    kept: float = 0.0  # weight of how far the content of that speech is from what went in
+    exchanged: int = 8  # segments of a batch that are put into another's voice
     batch: int = 16
     rows: int = 200  # of a segment, 2 s
     critic_rate: float = 1e-3
@@ -53,6 +60,7 @@ class RowBatch:
     embedding: Tensor  # ``[B, 256]``
     tract: Tensor  # ``[B, 1]``
     is_full_band: Tensor  # ``[B]``
+    log_f0: Tensor  # mean of each recording's, ``[B, 1]``
 
 
 class Trainer:
@@ -62,6 +70,7 @@ class Trainer:
         self.training = training
         self.conversion, self.critic = start, SpeakerCritic()
         self.average = Average(self.conversion)
+        self.likeness, self.draw = SpeakerLoss(), torch.Generator().manual_seed(0)
         self.optimizer = torch.optim.AdamW(self.conversion.parameters(), betas=(0.9, 0.98), weight_decay=1e-3)
         self.against = torch.optim.AdamW(self.critic.parameters(), lr=training.critic_rate, betas=(0.5, 0.98))
 
@@ -93,12 +102,33 @@ class Trainer:
         found = self._found(content, batch.embedding).clamp(min=0)
         hiding = self.training.speaker * min(1.0, number / 300)
         loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
+        unlike, like, lost = torch.zeros(()), torch.zeros(()), torch.zeros(())
+        if self.training.likeness:
+            unlike, like, lost = self._exchange(content, clean.detach(), batch)
+            loss = loss + self.training.likeness * unlike + self.training.kept * lost
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.conversion)
-        return np.array([figure.item() for figure in (envelope, change, noise, found)])
+        return np.array([figure.item() for figure in (envelope, change, noise, found, like, lost)])
+
+    def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Half of the batch in the voices of the other half: loss and cosine of the likeness, and the content lost."""
+        encoder, adapter = self.conversion.encoder, self.conversion.adapter
+        count, rows = self.training.exchanged, batch.features.f0.shape[1]
+        embedding, tract = batch.embedding[-count:], batch.tract[-count:]
+        said = Features(*(t[:count, : rows - LOOKAHEAD_ROWS] for t in parts_of(batch.features)))
+        shift = batch.log_f0[-count:] - batch.log_f0[:count]
+        moved = Features(said.envelope, (said.f0 * shift.exp()).clamp(0, CEILING_HZ), said.aperiodicity)
+        state = adapter.init_state(count)
+        state["film"] = adapter.film(embedding, tract)
+        made = adapter.step(content[:count, :, LOOKAHEAD_ROWS:], moved, state)
+        unlike, like = self.likeness(Features(*(t[:, _SETTLED_ROWS:] for t in parts_of(made))), embedding, self.draw)
+        again = encoder.step(made, encoder.init_state(count))[..., _SETTLED_ROWS + LOOKAHEAD_ROWS :]
+        # Row i of what is heard again speaks of row i - LOOKAHEAD_ROWS of ``made``, which said content row i.
+        said_content = clean[:count, :, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
+        return unlike, like, (again - said_content).abs().mean()
 
     def _set_rate(self, number: int) -> None:
         """Rise for 100 steps, then half a cosine."""
@@ -129,7 +159,19 @@ def draw_rows(voices: VoiceSet, chosen: list[int], training: ConversionTraining,
         torch.from_numpy(voices.embeddings[picked]),
         torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32),
         torch.tensor([voices.entries[i].band_hz == FULL_BAND_HZ for i in picked]),
+        torch.tensor([[mean_log_f0(voices, i)] for i in picked], dtype=torch.float32),
     )
+
+
+def mean_log_f0(voices: VoiceSet, index: int) -> float:
+    """Natural log of the geometric mean F0 of one recording; that of an average voice where it has none."""
+    f0 = voices.features(index, 0, voices.entries[index].rows)[:, -1]
+    return float(np.log(f0[f0 > 0]).mean()) if (f0 > 0).any() else math.log(AVERAGE_F0_HZ)
+
+
+def parts_of(features: Features) -> tuple[Tensor, Tensor, Tensor]:
+    """The tensors of ``features`` in their order."""
+    return features.envelope, features.f0, features.aperiodicity
 
 
 def disguise(features: Features, rng: np.random.Generator) -> Features:

@@ -91,11 +91,11 @@ def mel_power(samples: Tensor) -> Tensor:
     window = torch.hann_window(_WINDOW, device=samples.device)
     spectrum = torch.stft(samples, _WINDOW, _HOP, window=window, pad_mode="constant", return_complex=True)
     power = spectrum.abs().square().transpose(-1, -2)
-    return power @ _mel_filters().to(samples.device).T
+    return power @ mel_filters().to(samples.device).T
 
 
 @cache
-def _mel_filters() -> Tensor:
+def mel_filters() -> Tensor:
     """Triangular filters of equal area on Slaney's mel scale, ``[40, 201]``, as librosa makes them."""
     # Linear below 1 kHz (15 mel), then 27 mel for each factor of 6.4.
     step = np.log(6.4) / 27
