@@ -32,7 +32,7 @@ from rtc_voice.voices.types import Voice
 HERE = Path(__file__).parent
 SENTENCES = (HERE / "sentences.txt").read_text().splitlines()
 ALL, QUICK = (80, 16, 64, 20), (6, 8, 4, 4)  # clips, voices, typed sentences, predicted voices
-NOT_QUICK = ("f0_shift", "copy_no_wavenet", "conversion_learned", "text_learned", "text_no_wavenet")
+NOT_QUICK = ("f0_shift", "copy_no_wavenet", "text_no_wavenet")
 _MOST_SHOWN_S = 20.0  # of a target's recordings
 NOTES = (
     "wer: share of words that whisper tiny.en gets wrong, over the clips whose text is known; words_changed: against "

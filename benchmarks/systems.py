@@ -41,7 +41,6 @@ def conversions() -> dict[str, System]:
     return {
         "conversion_no_wavenet": lambda samples, _, wanted: _converted(_mute(), samples, wanted, UNKNOWN_SPEAKER),
         "conversion": lambda samples, _, wanted: _converted(_whole(), samples, wanted, UNKNOWN_SPEAKER),
-        "conversion_learned": lambda samples, _, wanted: _converted(_learned(), samples, wanted, UNKNOWN_SPEAKER),
     }
 
 
@@ -50,18 +49,12 @@ def texts() -> dict[str, System]:
     return {
         "text_no_wavenet": lambda samples, _, wanted: _converted(_mute(), samples, wanted, TEXT_VOICE),
         "text": lambda samples, _, wanted: _converted(_whole(), samples, wanted, TEXT_VOICE),
-        "text_learned": lambda samples, _, wanted: _converted(_learned(), samples, wanted, TEXT_VOICE),
     }
 
 
 @cache
 def _whole() -> VoiceChain:
     return load_chain()
-
-
-@cache
-def _learned() -> VoiceChain:
-    return load_chain(learned=True)
 
 
 @cache

@@ -38,7 +38,6 @@ class BotConfig:
 
     max_calls: int = 4  # calls at once; each may take one voice of the engine
     cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
-    learned: bool = False  # with the learned conversion
     ice: IceConfig = DIRECT
     predictor: PredictorName = "learned"  # from face to voice
 
@@ -81,7 +80,7 @@ class Bot:
         await self._stack.aclose()
 
     def _load(self, stack: AsyncExitStack, pool: ThreadPoolExecutor) -> Parts:
-        engine = stack.enter_context(Engine(load_chain(learned=self.config.learned), slots=self.config.max_calls))
+        engine = stack.enter_context(Engine(load_chain(), slots=self.config.max_calls))
         faces = stack.enter_context(FaceWorker(metrics=self.metrics))
         cache = VoiceCache(path=self.config.cache_file)
         stack.callback(cache.close)

@@ -41,9 +41,6 @@ class Mode(StrEnum):
 
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
-Learned = Annotated[
-    bool, typer.Option("--learned", help="Learned conversion, an experiment: nearer to the voice, some words are lost.")
-]
 Cache = Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")]
 IceServers = Annotated[
     list[str] | None,
@@ -118,7 +115,6 @@ def serve(
     port: Port = 8080,
     max_calls: Annotated[int, typer.Option(help="Calls at once.", min=1, max=64)] = 4,
     cache: Cache = None,
-    learned: Learned = False,
     mode: Annotated[Mode, typer.Option(help="echo gives everybody their own sound back, to measure the road.")] = (
         Mode.voice
     ),
@@ -139,7 +135,7 @@ def serve(
 
     async def run() -> None:
         stopped = _stop_signals()
-        config = BotConfig(max_calls, cache, learned, ice=ice, predictor=predictor)
+        config = BotConfig(max_calls, cache, ice=ice, predictor=predictor)
         bot = Bot(config) if mode is Mode.voice else Echo(max_calls, ice=ice)
         status = _err.status("loading models …")
         status.start()
@@ -170,7 +166,6 @@ def join(
     host: Host = "127.0.0.1",
     port: Port = 0,
     cache: Cache = None,
-    learned: Learned = False,
     ice_server: IceServers = None,
     relay_only: RelayOnly = False,
     predictor: PredictorOption = "learned",
@@ -180,7 +175,7 @@ def join(
     from rtc_voice.room import RoomConfig
 
     ice = _ice(ice_server, relay_only)
-    config = BotConfig(max_voices, cache, learned, ice=ice, predictor=predictor)
+    config = BotConfig(max_voices, cache, ice=ice, predictor=predictor)
     _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
 
 
@@ -190,7 +185,6 @@ def say(
     photo: Annotated[Path, typer.Option(help="Picture whose largest face speaks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("out.wav"),
     play: Annotated[bool, typer.Option("--play", help="Play it instead of writing a file.")] = False,
-    learned: Learned = False,
     predictor: PredictorOption = "learned",
 ) -> None:
     """A photo speaks, without a call."""
@@ -207,7 +201,7 @@ def say(
     with _err.status("looking at the photo …"):
         voice = offline.voice_of(read_picture(photo), predictor)
     with _err.status("speaking …"):
-        samples = np.concatenate(list(offline.say(text, voice, learned=learned)))
+        samples = np.concatenate(list(offline.say(text, voice)))
     _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
     if play:
         _play(samples, AUDIO.sample_rate)

@@ -97,12 +97,12 @@ def convert(
             yield piece
 
 
-def say(text: str, voice: Voice, *, learned: bool = False) -> Iterator[Samples]:
-    """``text`` in ``voice``, 24 kHz mono, chunk by chunk; ``learned`` as for ``load_chain``.
+def say(text: str, voice: Voice) -> Iterator[Samples]:
+    """``text`` in ``voice``, 24 kHz mono, chunk by chunk.
 
     Raises:
         TextError: nothing can be spoken.
     """
-    chain = load_chain(learned=learned)
+    chain = load_chain()
     for sentence in TextToSpeech().sentences(text):
         yield from convert(sentence, voice, chain, TEXT_VOICE)

@@ -26,23 +26,18 @@ ENCODER_GRAPH, ADAPTER_GRAPH, WAVENET_GRAPH = (_ASSETS / f"{name}.onnx" for name
 
 
 class VoiceChain(nn.Module):
-    """Analysis, voice map, excitation, filter and WaveNet in a row; one batch row is one voice.
-
-    Without ``conversion`` the map moves F0 and formants by rule. With it, learned content and the voice's embedding
-    make the envelope: nearer to the voice, later by its lookahead, and at the cost of some words.
-    """
+    """Analysis, pitch map, conversion, excitation, filter and WaveNet in a row; one batch row is one voice."""
 
     def __init__(
         self,
         config: AudioConfig = AUDIO,
         wavenet: WaveNetConfig = WaveNetConfig(),  # noqa: B008 - frozen
-        conversion: Conversion | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.analysis = SpeechAnalysis(config)
         self.map = VoiceMap(config.sample_rate)
-        self.conversion = conversion
+        self.conversion = Conversion()
         self.excitation = Excitation(config.sample_rate, config.hop)
         self.filter = MinimumPhaseFilter(config.sample_rate, config.hop)
         self.wavenet = WaveNet(wavenet, config.hop)
@@ -50,8 +45,7 @@ class VoiceChain(nn.Module):
     @property
     def lookahead(self) -> int:
         """Samples by which the output lags the input, before any chunking."""
-        rows = 0 if self.conversion is None else LOOKAHEAD_ROWS
-        return self.analysis.lookahead + rows * self.config.hop
+        return self.analysis.lookahead + LOOKAHEAD_ROWS * self.config.hop
 
     @property
     def latency_ms(self) -> float:
@@ -63,7 +57,7 @@ class VoiceChain(nn.Module):
         return {
             "analysis": self.analysis.init_state(batch),
             "map": self.map.init_state(batch),
-            "conversion": {} if self.conversion is None else self.conversion.init_state(batch),
+            "conversion": self.conversion.init_state(batch),
             "excitation": self.excitation.init_state(batch),
             "filter": self.filter.init_state(batch),
             "wavenet": self.wavenet.init_state(batch),
@@ -75,8 +69,7 @@ class VoiceChain(nn.Module):
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
         target = self.map.voice_state(voice)
         put_rows({name: state["map"][name] for name in target}, rows, target)
-        if self.conversion is not None:
-            put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, self.conversion.voice_state(voice))
+        put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, self.conversion.voice_state(voice))
         put_rows({"bias": state["wavenet"]["bias"]}, rows, {"bias": self.wavenet.voice_bias(embedding)})
 
     def set_speaker(self, speaker: Speaker, state: State, row: int) -> None:
@@ -86,42 +79,29 @@ class VoiceChain(nn.Module):
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
-        features = self._in_voice(self.analysis.step(chunk, state["analysis"]), state)
+        moved = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
+        features = self.map.brighten(self.conversion.step(moved, state["conversion"]), state["map"])
         signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
         return signals[:, 0] + self.wavenet.run(signals, conditioning(features), loudness(features), state["wavenet"])
-
-    def _in_voice(self, heard: Features, state: State) -> Features:
-        if self.conversion is None:
-            return self.map.step(heard, state["map"])
-        moved = self.map.move_pitch(heard, state["map"])
-        return self.map.brighten(self.conversion.step(moved, state["conversion"]), state["map"])
 
     def forward(self, samples: Tensor) -> Tensor:
         """A whole signal ``[B, T]`` in an average voice."""
         return self.step(samples, self.init_state(samples.shape[0]))
 
 
-def load_chain(config: AudioConfig = AUDIO, *, learned: bool = False) -> VoiceChain:
-    """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU.
-
-    Args:
-        config: rates and chunk size.
-        learned: with the learned conversion, an experiment; ``assets/voice_model.md`` says what it gains and costs.
-    """
-    chain = load_torch_chain(config, learned=learned)
+def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
+    """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU."""
+    chain = load_torch_chain(config)
     chain.wavenet.run = ExportedStep(WAVENET_GRAPH)
-    if chain.conversion is not None:
-        chain.conversion.encoder.run = ExportedStep(ENCODER_GRAPH)
-        chain.conversion.adapter.run = ExportedStep(ADAPTER_GRAPH)
+    chain.conversion.encoder.run = ExportedStep(ENCODER_GRAPH)
+    chain.conversion.adapter.run = ExportedStep(ADAPTER_GRAPH)
     return chain
 
 
-def load_torch_chain(config: AudioConfig = AUDIO, *, learned: bool = False) -> VoiceChain:
+def load_torch_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """``load_chain`` with all of it in torch: for training, for a GPU, and to export from."""
-    conversion = Conversion() if learned else None
-    if conversion is not None:
-        conversion.load_state_dict(load_file(CONVERSION_WEIGHTS))
-    chain = VoiceChain(config, conversion=conversion)
+    chain = VoiceChain(config)
+    chain.conversion.load_state_dict(load_file(CONVERSION_WEIGHTS))
     chain.wavenet.load_state_dict(load_file(WAVENET_WEIGHTS))
     return chain.float().eval()
 

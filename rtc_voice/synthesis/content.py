@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, HEARD_BANDS, level
-from rtc_voice.speech.streaming import State, map_state, slide
+from rtc_voice.speech.streaming import State, slide
 from rtc_voice.synthesis.layers import CausalConv1d
 from rtc_voice.voices.types import Voice
 
 CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
-GUIDANCE = 1.0  # how far; at 0 less of the voice, and no fewer wrong words: docs/voice-model.md
 LOOKAHEAD_ROWS = 2  # that the encoder hears beyond the row it describes
 _CHANNELS = 160
 _LEVEL_DECAY = 0.01  # of the running speech level, nepers a row: 9 dB a second
@@ -161,8 +160,7 @@ class Conversion(nn.Module):
         silent[:, BANDS : BANDS + _SHARES] = 1
         return {
             "encoder": self.encoder.init_state(batch),
-            # Of each row its own voice and the average one, side by side so that both are one step of the adapter.
-            "adapter": map_state(lambda t: t.unflatten(0, (batch, 2)), self.adapter.init_state(2 * batch)),
+            "adapter": self.adapter.init_state(batch),
             "late": silent,
         }
 
@@ -170,34 +168,15 @@ class Conversion(nn.Module):
         """One row of what ``voice`` sets in the adapter's state."""
         like = self.adapter.out.weight
         embedding = torch.from_numpy(voice.embedding).to(like).unsqueeze(0)
-        return self.film(embedding, like.new_full((1, 1), voice.tract))
-
-    def film(self, embedding: Tensor, tract: Tensor) -> State:
-        """What voices ``[B, 256]`` with tracts ``[B, 1]`` set in the adapter's state."""
-        typical = self.adapter.film(self.adapter.typical.unsqueeze(0), torch.ones_like(tract[:1]))
-        return {"film": torch.stack([self.adapter.film(embedding, tract), typical.expand(len(tract), -1)], dim=1)}
+        return {"film": self.adapter.film(embedding, like.new_full((1, 1), voice.tract))}
 
     def step(self, features: Features, state: State) -> Features:
-        """The next rows, ``LOOKAHEAD_ROWS`` late; F0 must already be that of the voice.
-
-        Content keeps a little of the speaker, which moves both the voice and the average voice the same way: going on
-        in the direction from the one to the other takes some of it out and makes the voice more its own.
-        """
+        """The next rows, ``LOOKAHEAD_ROWS`` late; F0 must already be that of the voice."""
         return self.adapt(self.encoder.step(features, state["encoder"]), features, state)
 
     def adapt(self, content: Tensor, features: Features, state: State) -> Features:
         """``step`` with the content known; of ``features`` only F0, noise and level are used."""
-        late = _twice(delay(features, state["late"]))
-        both = map_state(lambda t: t.flatten(0, 1), state["adapter"])
-        made = self.adapter.step(content.repeat_interleave(2, dim=0), late, both)
-        own, typical = made.envelope[0::2], made.envelope[1::2]
-        return Features(own + GUIDANCE * (own - typical), made.f0[0::2], made.aperiodicity[0::2])
-
-
-def _twice(features: Features) -> Features:
-    """Every row of the batch twice in a row."""
-    parts = (features.envelope, features.f0, features.aperiodicity)
-    return Features(*(part.repeat_interleave(2, dim=0) for part in parts))
+        return self.adapter.step(content, delay(features, state["late"]), state["adapter"])
 
 
 def delay(features: Features, late: Tensor) -> Features:

@@ -42,9 +42,10 @@ TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=MEMORY_ROWS
 
 
 class VoiceMap(nn.Module):
-    """Moves F0 and vocal-tract size from the speaker's to the voice's, and turns its brightness.
+    """Moves F0 from the speaker's to the voice's, and turns its brightness; by rule, the vocal tract's size too.
 
-    The speaker's own mean and range of F0 are estimated from the past, so a live source needs no enrolment. The speaker's tract is read off their mean F0.
+    The speaker's own mean and range of F0 are estimated from the past, so a live source needs no enrolment. The
+    speaker's tract is read off their mean F0.
     """
 
     mel_hz: Tensor

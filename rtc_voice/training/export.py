@@ -16,8 +16,7 @@ MAX_BATCH, MAX_HOPS = 64, 512
 
 def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
     """Export the three networks of the shipped chain into the package; needs the extra ``train``; about 30 s."""
-    chain = load_torch_chain(learned=True)
-    assert chain.conversion is not None
+    chain = load_torch_chain()
     encoder, adapter, wavenet = chain.conversion.encoder, chain.conversion.adapter, chain.wavenet
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     hops = torch.export.Dim("hops", min=1, max=MAX_HOPS)
@@ -27,7 +26,7 @@ def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
     heard = torch.randn(2, encoder.enter.in_channels, 3)
     export_step(encoder, encoder.network, [heard], [rows], state["encoder"]["stack"], ENCODER_GRAPH)
     progress(f"writing {ADAPTER_GRAPH.name}")
-    inputs = [torch.randn(2, adapter.enter.in_channels, 3), state["adapter"]["film"][:, 0]]
+    inputs = [torch.randn(2, adapter.enter.in_channels, 3), state["adapter"]["film"]]
     export_step(
         adapter,
         adapter.network,

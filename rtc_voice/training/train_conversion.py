@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, HEARD_BANDS
+from rtc_voice.speech.pitch import CEILING_HZ
 from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
-from rtc_voice.speech.pitch import CEILING_HZ
 from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average
 from rtc_voice.training.loop import Loop

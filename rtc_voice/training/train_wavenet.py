@@ -108,7 +108,7 @@ def draw_batch(
 def _through(conversion: Conversion, real: Features, heard: Features, embedding: Tensor, tract: Tensor) -> Features:
     """What ``conversion`` makes of ``heard`` at the level of ``real``, less the last ``LOOKAHEAD_ROWS``."""
     state = conversion.init_state(len(tract))
-    state["adapter"] |= conversion.film(embedding, tract)
+    state["adapter"]["film"] = conversion.adapter.film(embedding, tract)
     made = conversion.adapt(conversion.encoder.step(heard, state["encoder"]), real, state)
     return Features(*(t[:, LOOKAHEAD_ROWS:] for t in (made.envelope, made.f0, made.aperiodicity)))
 

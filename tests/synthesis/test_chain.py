@@ -26,10 +26,9 @@ def spoken(chain: VoiceChain, source: Tensor, voices: list[Voice], chunk: int) -
         return torch.cat([chain.step(c, state) for c in torch.split(source, chunk, dim=1)], dim=1)
 
 
-@pytest.mark.parametrize("learned", [False, True])
 @pytest.mark.parametrize("chunk", [240, 480, 4800])
-def test_chunks_match_whole_signal_in_float64(chunk: int, learned: bool) -> None:
-    chain = small_chain(learned=learned).double()
+def test_chunks_match_whole_signal_in_float64(chunk: int) -> None:
+    chain = small_chain().double()
     source = speech()
     whole = spoken(chain, source, [voice()], source.shape[1])
     assert float(whole.std()) > 0.01
@@ -43,9 +42,8 @@ def test_chunks_match_whole_signal_in_float32() -> None:
     torch.testing.assert_close(spoken(chain, source, [voice()], 480), whole, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("learned", [False, True])
-def test_batch_row_is_as_alone(learned: bool) -> None:
-    chain, source = small_chain(learned=learned).double(), speech()
+def test_batch_row_is_as_alone() -> None:
+    chain, source = small_chain().double(), speech()
     sources = torch.cat([source.flip(1), source, source * 0.3])
     voices = [voice(200, seed=1), voice(110, seed=2), voice(300, 0.9, seed=3)]
     together = spoken(chain, sources, voices, 480)
@@ -93,7 +91,7 @@ def test_output_lags_by_the_lookahead_and_no_more() -> None:
     # The analysis window sees the onset half a window before its middle.
     assert 12_000 - 300 <= int(loud[0]) - chain.lookahead <= 12_000 + 240
     assert chain.latency_ms == 40.0
-    assert load_chain(learned=True).latency_ms == 60.0
+    assert load_chain().latency_ms == 60.0
     assert VoiceChain(AudioConfig(chunk_ms=10)).latency_ms == 30.0
 
 

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from rtc_voice.synthesis.chain import VoiceChain
-from rtc_voice.synthesis.content import Conversion
 from rtc_voice.synthesis.wavenet import WaveNetConfig
 from rtc_voice.voices.types import Voice
 
@@ -15,11 +14,10 @@ def voice(f0_hz: float = 120.0, tract: float = 1.0, tilt_db: float = 0.0, seed: 
     return Voice(embedding / np.linalg.norm(embedding), f0_hz, 2.5, tract, tilt_db)
 
 
-def small_chain(*, learned: bool = False) -> VoiceChain:
+def small_chain() -> VoiceChain:
     """A chain whose small WaveNet has something to say, as if trained."""
     torch.manual_seed(0)
-    conversion = Conversion() if learned else None
     small = WaveNetConfig(channels=8, layers=3, dilation_cycle=3)
-    chain = VoiceChain(wavenet=small, conversion=conversion).eval()
+    chain = VoiceChain(wavenet=small).eval()
     nn.init.normal_(chain.wavenet.out.weight, std=0.02)
     return chain
