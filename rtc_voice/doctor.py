@@ -125,7 +125,8 @@ def _synthesis() -> Check:
     finally:
         torch.set_num_threads(threads)
     chunk_ms = chain.config.chunk_ms
-    found = f"{p50_ms:.1f} ms for {chunk_ms} ms of speech; live conversion lags by {chain.latency_ms:.0f} ms"
+    found = f"{p50_ms:.1f} ms for {chunk_ms} ms of speech; live conversion lags by {chain.latency_ms:.0f} ms, "
+    found += f"typed text by {chain.text_latency_ms:.0f} ms"
     if p50_ms > chunk_ms:
         return Check("synthesis", "missing", found, "this machine is too slow to speak live: close other programs")
     return Check("synthesis", "ok", found)

@@ -24,6 +24,10 @@ CONVERSION_WEIGHTS = _ASSETS / "conversion.safetensors"
 WAVENET_WEIGHTS = _ASSETS / "wavenet.safetensors"
 ENCODER_GRAPH, ADAPTER_GRAPH, WAVENET_GRAPH = (_ASSETS / f"{name}.onnx" for name in ("encoder", "adapter", "wavenet"))
 
+# Much of what differs from period to period in a voice is movement, not noise. With all of it as steady noise copy
+# synthesis has a DNSMOS of 2.94, with 0.3 of it 3.03, with none 3.09 and a buzz (12 clips; natural 3.25).
+HISS = 0.4
+
 
 class VoiceChain(nn.Module):
     """Analysis, pitch map, conversion, excitation, filter and WaveNet in a row; one batch row is one voice."""
@@ -51,6 +55,11 @@ class VoiceChain(nn.Module):
     def latency_ms(self) -> float:
         """Algorithmic latency of live conversion: the lookahead and the chunk that must be full."""
         return 1000 * (self.lookahead + self.config.chunk_samples) / self.config.sample_rate
+
+    @property
+    def text_latency_ms(self) -> float:
+        """Algorithmic latency of typed text: one chunk, as a sentence is whole before it is said."""
+        return float(self.config.chunk_ms)
 
     def init_state(self, batch: int) -> State:
         """``batch`` silent rows in an average voice."""
@@ -107,11 +116,28 @@ def load_torch_chain(config: AudioConfig = AUDIO) -> VoiceChain:
 
 
 def source_and_filter(
-    excitation: Excitation, shape: MinimumPhaseFilter, features: Features, excitation_state: State, filter_state: State
+    excitation: Excitation,
+    shape: MinimumPhaseFilter,
+    features: Features,
+    excitation_state: State,
+    filter_state: State,
+    *,
+    hiss: float = HISS,
 ) -> Tensor:
-    """The speech of source and filter, and its pulses, ``[B, 2, T]``."""
+    """The speech of source and filter, and its pulses, ``[B, 2, T]``.
+
+    Args:
+        excitation: makes the source.
+        shape: the filter.
+        features: what to say.
+        excitation_state: moved in place.
+        filter_state: moved in place.
+        hiss: how much of the aperiodicity of voiced rows is made as noise.
+    """
     pulses, noise = excitation.step(features.f0, excitation_state)
-    speech = shape.step(pulses, noise, features, filter_state)
+    is_voiced = features.f0.unsqueeze(-1) > 0
+    shares = torch.where(is_voiced, features.aperiodicity * hiss, features.aperiodicity)
+    speech = shape.step(pulses, noise, Features(features.envelope, features.f0, shares), filter_state)
     return torch.stack([speech, pulses], dim=1)
 
 

@@ -57,7 +57,9 @@ def _examples(voices: VoiceSet, rng: np.random.Generator, count: int) -> Iterato
         is_voiced = features.f0.unsqueeze(-1) > 0
         shares = torch.where(is_voiced, _random_shares(rng, 8), torch.ones(()))
         features = Features(features.envelope, _flattened(features.f0, rng), shares)
-        speech = source_and_filter(excitation, shape, features, excitation.init_state(8), shape.init_state(8))[:, 0]
+        speech = source_and_filter(
+            excitation, shape, features, excitation.init_state(8), shape.init_state(8), hiss=1.0
+        )[:, 0]
         f0, measured = analysis.measure(speech)
         both = (f0[:, late:] > 0) & (features.f0[:, :-late] > 0)
         yield measured[:, late:], torch.where(both, f0[:, late:], torch.zeros(())), shares[:, :-late]

@@ -37,7 +37,7 @@ class WaveNetTraining:
     warm_up_rows: int = 16  # before it, not judged
     rate: float = 1.5e-3
     apart: float = 0.6  # see ``energy_distance``: noise that the network cannot yet shape as speech does is better less
-    is_bfloat16: bool = True
+    is_bfloat16: bool = "AVX512" in torch.backends.cpu.get_cpu_capability()  # emulated elsewhere: ten times slower
     log_every: int = 25
     save_every: int = 200
 
@@ -120,13 +120,16 @@ def train_wavenet(
     conversion: Conversion,
     folder: Path,
     report: Callable[[str], None],
+    start: WaveNet | None = None,
 ) -> WaveNet:
-    """Train, or go on training, in ``folder``; the averaged network.
+    """Train, or go on training, in ``folder``; the averaged network. ``start`` lends its weights to a new training.
 
     ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``wavenet.safetensors``.
     """
     torch.manual_seed(0)
     synthesis, distance = Synthesis(config), SpectralDistance(AUDIO.sample_rate)
+    if start is not None:
+        synthesis.wavenet.load_state_dict(start.state_dict())
     average = Average(synthesis.wavenet)
     optimizer = torch.optim.AdamW(synthesis.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
     parts = {"wavenet": synthesis.wavenet, "average": average.network, "optimizer": optimizer}
