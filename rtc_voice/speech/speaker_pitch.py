@@ -32,11 +32,11 @@ class SpeakerPitch(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(_FIGURES + HEARD_BANDS, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 2))
+        self.hidden, self.out = nn.Linear(_FIGURES + HEARD_BANDS, _HIDDEN), nn.Linear(_HIDDEN, 2)
 
     def init_state(self, batch: int) -> State:
         """Nobody heard yet."""
-        row = self.layers[0].weight.new_zeros(batch, 1)
+        row = self.out.weight.new_zeros(batch, 1)
         return {"rows": row, "mean": row.clone(), "square": row.clone(), "envelope": row.repeat(1, HEARD_BANDS)}
 
     def known(self, f0_hz: float, f0_range_semitones: float, rows: float) -> State:
@@ -77,10 +77,12 @@ class SpeakerPitch(nn.Module):
             envelope: mean of their log envelopes less each one's mean, ``[..., HEARD_BANDS]``.
         """
         figures = [mean, spread, pitch, torch.log(rows.clamp(min=1)) / 5, 10 / (rows + 10), 0.3 * envelope]
-        trust, size = self.layers(torch.cat(figures, dim=-1)).chunk(2, dim=-1)
+        # float64: what the size of a chunk or a batch does to the last bit would move the phase of all that follows.
+        x = torch.cat(figures, dim=-1).double()
+        hidden = torch.relu(_linear(x, self.hidden))
+        trust, size = _linear(hidden, self.out).chunk(2, dim=-1)
         share = torch.sigmoid(trust) * _GUESS_ROWS / (rows + _GUESS_ROWS)
-        guessed: Tensor = torch.lerp(mean, 0.4 * size, share)
-        return guessed
+        return torch.lerp(mean.double(), 0.4 * size, share).to(mean.dtype)
 
     def _follow(self, pitch: Tensor, is_voiced: Tensor, shape: Tensor, state: State) -> tuple[Tensor, ...]:
         new = is_voiced.to(pitch.dtype)
@@ -90,6 +92,10 @@ class SpeakerPitch(nn.Module):
         for name, value in {"mean": pitch, "square": pitch**2, "envelope": shape}.items():
             state[name].lerp_(value, share)
         return tuple(state[name].clone() for name in ("rows", "mean", "square", "envelope"))
+
+
+def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    return nn.functional.linear(x, layer.weight.double(), layer.bias.double())
 
 
 def semitones(count: float) -> float:

@@ -12,7 +12,7 @@ from rtc_voice.faces.types import FaceEmbedding
 from rtc_voice.speech.analysis import SpeechAnalysis
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
-from rtc_voice.synthesis.mapping import warp_envelope
+from rtc_voice.synthesis.mapping import Speaker, warp_envelope
 from rtc_voice.voices.predictor import AttributePredictor
 from rtc_voice.voices.types import Voice
 from tests.speech.signals import noise, vowel
@@ -66,7 +66,12 @@ def test_batch_row_is_as_alone() -> None:
 @pytest.mark.parametrize("f0_hz", [90.0, 150.0, 260.0])
 def test_f0_is_the_voices(f0_hz: float) -> None:
     hz = 180 * 2 ** (0.05 * torch.sin(torch.linspace(0, 60, 72_000, dtype=torch.float64)))
-    out = spoken(load_chain(), vowel(hz, 3.0).float(), [voice(f0_hz)], 480)
+    chain = load_chain()
+    with torch.no_grad():
+        state = chain.init_state(1)
+        chain.set_voice(voice(f0_hz), state, 0)
+        chain.set_speaker(Speaker(180.0, 0.4, rows_heard=1000.0), state, 0)
+        out = torch.cat([chain.step(c, state) for c in torch.split(vowel(hz, 3.0).float(), 480, dim=1)], dim=1)
     f0 = SpeechAnalysis()(out).f0
     mean = torch.log(f0[f0 > 0])[100:].mean().exp()
     assert float(12 * torch.log2(mean / f0_hz)) == pytest.approx(0, abs=0.3)
