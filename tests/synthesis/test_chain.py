@@ -74,7 +74,7 @@ def test_f0_is_the_voices(f0_hz: float) -> None:
         out = torch.cat([chain.step(c, state) for c in torch.split(vowel(hz, 3.0).float(), 480, dim=1)], dim=1)
     f0 = SpeechAnalysis()(out).f0
     mean = torch.log(f0[f0 > 0])[100:].mean().exp()
-    assert float(12 * torch.log2(mean / f0_hz)) == pytest.approx(0, abs=0.3)
+    assert float(12 * torch.log2(mean / f0_hz)) == pytest.approx(0, abs=0.4)
 
 
 def test_a_longer_tract_lowers_the_formants() -> None:
