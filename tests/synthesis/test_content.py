@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rtc_voice.speech.analysis import Features
-from rtc_voice.speech.envelope import BANDS, level
-from rtc_voice.synthesis.content import HEARD_BANDS, LOOKAHEAD_ROWS, ContentEncoder, Conversion
+from rtc_voice.speech.envelope import BANDS, HEARD_BANDS, level
+from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, ContentEncoder, Conversion
 from tests.synthesis.voices import voice
 
 
