@@ -76,9 +76,10 @@ class VoiceChain(nn.Module):
         """Speak row ``row`` in ``voice`` from the next chunk on; what is in flight stays without a click."""
         rows = torch.tensor([row])
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
-        target = self.map.voice_state(voice)
+        made = self.conversion.voice_state(voice)
+        target = self.map.voice_state(voice) | {"size": made["size"]}
         put_rows({name: state["map"][name] for name in target}, rows, target)
-        put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, self.conversion.voice_state(voice))
+        put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, {"film": made["film"]})
         put_rows({"bias": state["wavenet"]["bias"]}, rows, {"bias": self.wavenet.voice_bias(embedding)})
 
     def set_speaker(self, speaker: Speaker, state: State, row: int) -> None:
@@ -89,7 +90,7 @@ class VoiceChain(nn.Module):
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
         moved = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
-        features = self.map.brighten(self.conversion.step(moved, state["conversion"]), state["map"])
+        features = self.map.shape(self.conversion.step(moved, state["conversion"]), state["map"])
         signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
         return signals[:, 0] + self.wavenet.run(signals, conditioning(features), loudness(features), state["wavenet"])
 

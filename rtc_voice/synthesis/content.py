@@ -81,6 +81,8 @@ class Adapter(nn.Module):
     """Content in a voice: the envelope and the noise that this voice would give it."""
 
     typical: Tensor
+    tract_weight: Tensor
+    tract_bias: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,12 +95,18 @@ class Adapter(nn.Module):
         self.out = nn.Conv1d(_CHANNELS, BANDS + _SHARES, 1)
         # The mean of the embeddings of the training: an average voice.
         self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
+        self.register_buffer("tract_weight", torch.zeros(_EMBEDDING))
+        self.register_buffer("tract_bias", torch.zeros(()))
         self.run: Callable[..., Tensor] = self.network
 
     def init_state(self, batch: int) -> State:
         """Silence, in an average voice."""
         film = self.film(self.typical.unsqueeze(0), self.typical.new_ones(1, 1)).detach()
         return {"stack": self.stack.init_state(batch), "film": film.repeat(batch, 1)}
+
+    def own_tract(self, embedding: Tensor) -> Tensor:
+        """The relative length of the vocal tract that goes with voices ``[B, 256]``, ``[B, 1]``: a linear readout."""
+        return torch.exp(embedding @ self.tract_weight + self.tract_bias).unsqueeze(-1)
 
     def film(self, embedding: Tensor, tract: Tensor) -> Tensor:
         """What a voice does to each layer, made once a voice.
@@ -165,10 +173,13 @@ class Conversion(nn.Module):
         }
 
     def voice_state(self, voice: Voice) -> State:
-        """One row of what ``voice`` sets in the adapter's state."""
-        like = self.adapter.out.weight
-        embedding = torch.from_numpy(voice.embedding).to(like).unsqueeze(0)
-        return {"film": self.adapter.film(embedding, like.new_full((1, 1), voice.tract))}
+        """One row of what ``voice`` sets in the adapter's state; ``size`` is how much larger it is than that makes it.
+
+        The adapter, told of another tract than the embedding's own, goes only half of the way.
+        """
+        embedding = torch.from_numpy(voice.embedding).to(self.adapter.out.weight).unsqueeze(0)
+        own = self.adapter.own_tract(embedding)
+        return {"film": self.adapter.film(embedding, own), "size": voice.tract / own}
 
     def step(self, features: Features, state: State) -> Features:
         """The next rows, ``LOOKAHEAD_ROWS`` late; F0 must already be that of the voice."""

@@ -64,6 +64,7 @@ class VoiceMap(nn.Module):
             "log_f0": row * math.log(AVERAGE_F0_HZ),
             "range": row * TYPICAL_RANGE,
             "tract": row.clone(),
+            "size": row.clone(),
             "tilt_db": row * 0,
         }
 
@@ -93,6 +94,11 @@ class VoiceMap(nn.Module):
         """The rows with the F0 of each row's voice; the running estimates move in place."""
         mean, spread = self.speaker_pitch.step(features, state["speaker"])
         return Features(features.envelope, self._moved_f0(features.f0, mean, spread, state), features.aperiodicity)
+
+    def shape(self, features: Features, state: State) -> Features:
+        """The rows as large as each row's voice is beyond what its embedding says, and as bright."""
+        envelope = warp_envelope(features.envelope, state["size"])
+        return self.brighten(Features(envelope, features.f0, features.aperiodicity), state)
 
     def brighten(self, features: Features, state: State) -> Features:
         """The rows tilted around 500 Hz as each row's voice asks."""
