@@ -18,6 +18,7 @@ from rtc_voice.synthesis.wavenet import WaveNetConfig
 from rtc_voice.training.speech_sets import find_speech_sets, read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
 from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_conversion, train_conversion
+from rtc_voice.training.train_speaker_pitch import train_speaker_pitch
 from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
 from rtc_voice.training.voice_data import VoiceSet, build_voice_set, open_voice_set
 
@@ -36,13 +37,15 @@ class Plan:
     wavenet: WaveNetTraining = WaveNetTraining()
     sizes: WaveNetConfig = WaveNetConfig()
     aperiodicity: tuple[int, int] = (480, 4000)  # segments and steps
+    pitch: tuple[int, int] = (4, 12)  # passes over the recordings, and epochs over what they gave
 
 
 TINY = Plan(
-    stages=tuple(replace(stage, steps=30, batch=4, log_every=10) for stage in STAGES),
+    stages=tuple(replace(stage, steps=20, batch=4, exchanged=2, log_every=10) for stage in STAGES),
     wavenet=WaveNetTraining(steps=20, batch=2, log_every=10),
     sizes=WaveNetConfig(channels=16, layers=4, dilation_cycle=4),
     aperiodicity=(8, 100),
+    pitch=(1, 2),
 )
 
 
@@ -53,8 +56,8 @@ def train_voice(
 
     Args:
         data_dir: folder with speech sets under ``train/``.
-        work_dir: gets the features, checkpoints, logs with plots, and ``aperiodicity``, ``conversion`` and
-            ``wavenet.safetensors``.
+        work_dir: gets the features, checkpoints, logs with plots, and ``aperiodicity``, ``speaker_pitch``,
+            ``conversion`` and ``wavenet.safetensors``.
         is_tiny: a few recordings and steps, to see the machinery work.
         minutes: for the steps of the conversion and the WaveNet together; None takes the steps that were chosen for
             the shipped weights. How many fit is measured once and kept in ``work_dir``.
@@ -71,6 +74,9 @@ def train_voice(
     if not correction.is_file():
         error = train_aperiodicity(voices, correction, *plan.aperiodicity)
         report(f"correction of the shares of noise: mean error {error:.3f}")
+    pitch = work_dir / "speaker_pitch.safetensors"
+    if not pitch.is_file():
+        report(f"mean F0 of a speaker: {train_speaker_pitch(voices, pitch, *plan.pitch):.2f} semitones off")
     converter = new_conversion(voices)
     for number, stage in enumerate(plan.stages, 1):
         converter = train_conversion(voices, stage, converter, work_dir / f"conversion{number}", report)

@@ -13,7 +13,7 @@ from rtc_voice.speech.analysis import SpeechAnalysis
 from rtc_voice.speech.text import TextToSpeech
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
 from rtc_voice.synthesis.mapping import Speaker, warp_envelope
-from rtc_voice.voices.predictor import AttributePredictor
+from rtc_voice.voices.attributes import AttributePredictor
 from rtc_voice.voices.types import Voice
 from tests.speech.signals import noise, vowel
 from tests.synthesis.voices import small_chain, voice
