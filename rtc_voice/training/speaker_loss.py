@@ -20,6 +20,7 @@ class SpeakerLoss(nn.Module):
     """Whether speech from source and filter is taken for the voices it should be in; the encoder stays as it is."""
 
     window: Tensor
+    filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +28,8 @@ class SpeakerLoss(nn.Module):
         self.excitation = Excitation(AUDIO.sample_rate, AUDIO.hop)
         self.filter = MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
         self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
+        # A copy: the cached one may have been made in inference mode, which no gradient can pass.
+        self.register_buffer("filters", mel_filters().clone(), persistent=False)
 
     def forward(self, made: Features, voices: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         """The loss, and the mean cosine for the log.
@@ -57,4 +60,4 @@ class SpeakerLoss(nn.Module):
         loud = sound * (_POWER / sound.detach().square().mean(dim=-1, keepdim=True).sqrt().clamp(min=1e-5))
         spectrum = torch.stft(loud, _WINDOW, AUDIO.hop, window=self.window, pad_mode="constant", return_complex=True)
         power = (spectrum.real**2 + spectrum.imag**2)[:, :_BINS].transpose(1, 2) / _RATIO**2
-        return power @ mel_filters().to(power.device).T
+        return power @ self.filters.T

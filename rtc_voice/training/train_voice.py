@@ -41,7 +41,9 @@ class Plan:
 
 
 TINY = Plan(
-    stages=tuple(replace(stage, steps=20, batch=4, exchanged=2, log_every=10) for stage in STAGES),
+    stages=tuple(
+        replace(stage, steps=10 if stage.likeness else 30, batch=4, exchanged=2, log_every=10) for stage in STAGES
+    ),
     wavenet=WaveNetTraining(steps=20, batch=2, log_every=10),
     sizes=WaveNetConfig(channels=16, layers=4, dilation_cycle=4),
     aperiodicity=(8, 100),
