@@ -1,9 +1,11 @@
 """What bad networks do to the road alone, beside stock aiortc: the faults are made where the caller's audio leaves."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 import numpy as np
+from aiortc import RTCConfiguration, RTCPeerConnection
 
 from benchmarks.form import run
 from benchmarks.network import Fate, clean, lose, shake
@@ -14,6 +16,7 @@ from rtc_voice.rtc.remote import Caller
 from rtc_voice.timing import MonotonicClock
 
 LONG_CALL_S = 600
+MAX_WAIT_S = 60
 TALK_S = 0.1  # of the many calls
 
 
@@ -42,6 +45,8 @@ def rows(quick: bool) -> list[dict[str, object]]:
                 row["added_ms"] = round(float(str(row["p50_ms"])) - before[server.name], 1)
                 measured.append({"name": name if server is ours else f"{name}_aiortc", **row})
     with start("rtc_voice") as ours:
+        measured.append({"name": "vanished_peer", "noticed_s": asyncio.run(_vanish(ours))})
+        measured.append({"name": "unanswered_ice", "noticed_s": asyncio.run(_never_connect(ours))})
         measured.append(asyncio.run(_come_and_go(ours, 50 if quick else 500)))
         measured.append(asyncio.run(_long_call(ours, 20 if quick else LONG_CALL_S)))
     return measured
@@ -60,6 +65,38 @@ async def _suffer(server: Server, fate: Fate, chirps: int) -> dict[str, object]:
         "concealed_ms_so_far": concealed_ms,
         "n": len(heard.latency_ms),
     }
+
+
+async def _vanish(server: Server) -> float:
+    """How long a call stands after its caller was cut off without a word."""
+    async with Caller(opener(server.offer_url), clock=MonotonicClock(), metrics=Metrics()) as caller:
+        await asyncio.sleep(1)
+        for protocol in caller._pc.getSenders()[0].transport.transport._connection._protocols:
+            protocol.transport.sendto = _swallow
+        return await _until_free(server)
+
+
+def _swallow(data: bytes, address: object = None) -> None:
+    """A cable that is unplugged."""
+
+
+async def _never_connect(server: Server) -> float:
+    """How long a call stands whose caller takes the answer and never connects."""
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    pc.addTransceiver("audio")
+    await pc.setLocalDescription(await pc.createOffer())
+    await opener(server.offer_url)(pc.localDescription.sdp, "offer")
+    await pc.close()
+    return await _until_free(server)
+
+
+async def _until_free(server: Server) -> float:
+    began_s = time.perf_counter()
+    for _ in range(MAX_WAIT_S * 20):
+        if not await asyncio.to_thread(server.count, "calls"):
+            return round(time.perf_counter() - began_s, 1)
+        await asyncio.sleep(0.05)
+    return float("inf")
 
 
 async def _come_and_go(server: Server, cycles: int) -> dict[str, object]:

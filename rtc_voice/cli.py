@@ -127,16 +127,21 @@ def serve(
     predictor: PredictorOption = "learned",
 ) -> None:
     """The bot alone: answers offers at /offer and serves the page."""
-    from rtc_voice.bot import Bot, BotConfig
-    from rtc_voice.echo import Echo
-
     ice = _ice(ice_server, relay_only)
     door = _door(host, port, token, frozenset(origin or []), cert=tls_cert, key=tls_key, ice=ice)
 
+    def make_bot() -> Any:
+        if mode is Mode.echo:
+            from rtc_voice.echo import Echo
+
+            return Echo(max_calls, ice=ice)
+        from rtc_voice.bot import Bot, BotConfig
+
+        return Bot(BotConfig(max_calls, cache, ice=ice, predictor=predictor))
+
     async def run() -> None:
         stopped = _stop_signals()
-        config = BotConfig(max_calls, cache, ice=ice, predictor=predictor)
-        bot = Bot(config) if mode is Mode.voice else Echo(max_calls, ice=ice)
+        bot = make_bot()
         status = _err.status("loading models …")
         status.start()
         try:
@@ -146,12 +151,12 @@ def serve(
                 print(door.invitation(url), flush=True)  # noqa: T201
                 _err.print("Ctrl-C ends it.")
                 await stopped.wait()
-                if isinstance(bot, Bot):
+                if mode is Mode.voice:
                     await bot.drain()
         finally:
             status.stop()
 
-    _run(run)
+    _run(run, with_torch=mode is Mode.voice)
 
 
 @app.command()
@@ -448,8 +453,10 @@ def _prepare() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    _prepare()
+def _run(work: Callable[[], Coroutine[Any, Any, None]], *, with_torch: bool = True) -> None:
+    if with_torch:
+        _prepare()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     asyncio.run(work())
 
 

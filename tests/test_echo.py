@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 from functools import partial
 
@@ -29,6 +31,12 @@ def caller(echo: Echo) -> Caller:
         return dict((await echo.open_call(sdp, type))[1])
 
     return Caller(open_call, clock=MonotonicClock(), metrics=Metrics())
+
+
+def test_an_echo_loads_no_network() -> None:
+    code = "import sys, rtc_voice.echo, rtc_voice.cli; print([n for n in ('torch', 'mediapipe') if n in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
 
 
 async def test_a_caller_hears_themselves() -> None:

@@ -34,7 +34,7 @@ Args = TypeVarTuple("Args")
 
 CONNECT_TIMEOUT_S = 14.0
 LOOK_S = 0.5  # how often a peer's silence is looked at
-SILENCE_S = 2.0  # without media or reports before the peer is asked whether it is there
+SILENCE_S = 1.5  # without media or reports before the peer is asked whether it is there
 ANSWER_S = 2.0  # to answer: with these three, a vanished peer is noticed within 5 s
 MAX_UNSENT_MESSAGES = 64
 MAX_BUFFERED_BYTES = 1 << 20
