@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -72,11 +73,11 @@ async def _vanish(server: Server) -> float:
     async with Caller(opener(server.offer_url), clock=MonotonicClock(), metrics=Metrics()) as caller:
         await asyncio.sleep(1)
         for protocol in caller._pc.getSenders()[0].transport.transport._connection._protocols:
-            protocol.transport.sendto = _swallow
+            cast(Any, protocol.transport).sendto = _swallow
         return await _until_free(server)
 
 
-def _swallow(data: bytes, address: object = None) -> None:
+def _swallow(*datagram: object) -> None:
     """A cable that is unplugged."""
 
 
