@@ -58,7 +58,12 @@ class JanusServer:
         preload = {"LD_PRELOAD": str(self._library)}
         with (self._folder / "janus.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, env={**os.environ, **preload}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=self._folder,
+                env={**os.environ, **preload},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         wait_for_port(self.port)
 
