@@ -1,7 +1,7 @@
 # make demo   sets everything up and runs the main job (ARGS=--once ends by itself)
 # make test   sets everything up and passes the tests
 # make bench  runs all benchmarks and generates benchmarks/RESULTS.md
-# make bench-peers  installs FastRTC in an environment of its own; `make bench` then measures it too
+# make bench-peers  installs FastRTC and Pipecat in environments of their own; `make bench` then measures them too
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,9 +32,10 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[quality]"
 	$(BIN)/python -m benchmarks.all $(ARGS)
 
-bench-peers: benchmarks/environments/fastrtc/.ready
+bench-peers: benchmarks/environments/fastrtc/.ready benchmarks/environments/pipecat/.ready
 
 benchmarks/environments/fastrtc/.ready: PACKAGES = fastrtc==0.0.34
+benchmarks/environments/pipecat/.ready: PACKAGES = "pipecat-ai[webrtc]==1.14.0" aiohttp
 benchmarks/environments/%/.ready:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q --disable-pip-version-check $(PACKAGES)
