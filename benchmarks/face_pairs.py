@@ -170,6 +170,8 @@ def _f0_rows(pairs: Pairs, maps: dict[str, Predicted], resamples: int) -> list[R
     out = []
     for name, guess in guesses.items():
         error = np.abs(guess - true) * 12 / np.log(2)
+        if not np.isfinite(error).any():
+            continue  # nobody's other clip has a pitch
         row: Row = {
             "name": _name("f0", name),
             **_interval("mae_semitones", figure(mean(error), pairs.people, resamples)),

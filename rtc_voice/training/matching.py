@@ -112,7 +112,7 @@ def correlation(one: Array, other: Array) -> Statistic:
     a, b = np.where(known, one, 0), np.where(known, other, 0)
 
     def pearson(weights: Array) -> Array:
-        share = weights * known / np.sum(weights * known, axis=1, keepdims=True)
+        share = weights * known / np.maximum(np.sum(weights * known, axis=1, keepdims=True), 1e-12)
         mean_a, mean_b = share @ a, share @ b
         covariance = share @ (a * b) - mean_a * mean_b
         spread = (share @ a**2 - mean_a**2) * (share @ b**2 - mean_b**2)

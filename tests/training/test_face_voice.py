@@ -29,7 +29,7 @@ def made_up(count: int = 240, seed: int = 0) -> Pairs:
     voices = np.maximum(mean + 0.5 * told + own, 0)
     voices /= np.linalg.norm(voices, axis=1, keepdims=True)
     log_traits = np.column_stack([np.log(200) - 0.6 * males, np.full(people.size, 1.0), 0.1 * males])
-    log_traits[::9, 0] = np.nan
+    log_traits[::7, 0] = np.nan
     light = rng.random((people.size, 2)) * 100
     ages = rng.uniform(20, 60, count)[people]
     labels, rows = np.where(males > 0.5, "m", "f"), np.arange(people.size)
