@@ -105,7 +105,7 @@ def main() -> int:
     options = _options()
     torch.set_num_threads(1)
     try:
-        found = measure(options.sources, options.targets, options.quick, options.verdicts)
+        found = measure(options.sources, options.targets, options.quick, options.verdicts, options.clips)
     except RtcVoiceError as error:
         print(error, file=sys.stderr)
         return 2
@@ -126,6 +126,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     manifest = "CSV with the columns file (relative to a folder above), speaker, and where known sex, seconds, text"
     parser.add_argument("--quick", action="store_true", help="few clips and the main rows: about 3 minutes")
+    parser.add_argument(
+        "--clips", type=int, help=f"recordings, and sentences at most; {ALL[0]} and {ALL[2]} unless told"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--sources", type=Path, nargs="+", help=f"manifests of what is converted: {manifest}")
     parser.add_argument("--targets", type=Path, nargs="+", help="manifests of the voices that are wanted")
@@ -133,7 +136,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(sources: Sequence[Path] | None, targets: Sequence[Path] | None, quick: bool, verdicts: Path) -> list[Row]:
+def measure(
+    sources: Sequence[Path] | None,
+    targets: Sequence[Path] | None,
+    quick: bool,
+    verdicts: Path,
+    most: int | None = None,
+) -> list[Row]:
     """All rows.
 
     Args:
@@ -141,11 +150,13 @@ def measure(sources: Sequence[Path] | None, targets: Sequence[Path] | None, quic
         targets: as ``sources``.
         quick: few clips, and no rows but the main ones.
         verdicts: folder of the judges' memory.
+        most: recordings and sentences, instead of the usual number.
 
     Raises:
         InputError: no recordings, or none of speakers that no training has heard.
     """
     clips, voices, sentences, predicted = QUICK if quick else ALL
+    clips, sentences = (clips, sentences) if most is None else (most, min(most, sentences))
     judges = Judges(verdicts)
     with Progress(transient=True) as progress:
         wanted = _chosen_targets(targets, voices)
