@@ -160,7 +160,7 @@ def measure(
     judges = Judges(verdicts)
     with Progress(transient=True) as progress:
         wanted = _chosen_targets(targets, voices)
-        into = [_target(judges, of) for of in progress.track(wanted, description="voices")]
+        into = list(_targets(judges, progress.track(wanted, description="voices")))
         chosen = choose_sources(_manifests(sources, "--sources"), clips)
         if not chosen:
             raise InputError("no recording to convert: none is long enough, or training has heard all speakers")
@@ -193,6 +193,15 @@ def _chosen_targets(given: Sequence[Path] | None, count: int) -> list[list[Recor
     if len(found) < 2:
         raise InputError("fewer than two voices to convert to", "4 s of a speaker are needed, unheard in training")
     return found[: len(found) // GROUP * GROUP] if len(found) > GROUP else found
+
+
+def _targets(judges: Judges, speakers: Iterable[Sequence[Recording]]) -> Iterator[Target]:
+    """Those with enough speech in both halves."""
+    for recordings in speakers:
+        try:
+            yield _target(judges, recordings)
+        except AudioError:
+            print(f"left out, too little speech: {recordings[0].speaker}", file=sys.stderr)
 
 
 def _target(judges: Judges, recordings: Sequence[Recording]) -> Target:
