@@ -85,3 +85,10 @@ def test_silence_in_silence_out(shape: MinimumPhaseFilter) -> None:
     rows = features(torch.full((1, 5, BANDS), math.log(1e-5), dtype=torch.float64), 1.0)
     out = run(shape, torch.randn(1, 5 * HOP, dtype=torch.float64), rows)
     assert float(out.abs().max()) < 1e-4  # 80 dB below full scale
+
+
+def test_the_sum_for_training_is_the_step(shape: MinimumPhaseFilter) -> None:
+    rows = features(rough_envelope(20), 0.3)
+    pulses, noise = torch.randn(2, 1, 20 * HOP, dtype=torch.float64).unbind(0)
+    stepped = shape.step(pulses, noise, rows, shape.init_state(1))
+    torch.testing.assert_close(shape.whole(pulses, noise, rows), stepped, rtol=0, atol=1e-12)
