@@ -1,0 +1,213 @@
+/**
+ * Participants of a Janus VideoRoom, for the tests: each publishes a portrait, a voice and a chat; one of them listens.
+ *
+ * `window.room`: `join(options)`, `participants`, `voices` (by name: `onset(sinceMs)`, `isQuiet(ms)`), `texts`.
+ */
+
+const LOUD = 0.01; // rms of full scale: -40 dB
+const POLL_MS = 8;
+
+const audio = new AudioContext();
+const room = { participants: {}, voices: {}, texts: [], join, speak };
+window.room = room;
+const left = new Set(); // ids of those who have left or stopped sending
+
+class Janus {
+  #socket;
+  #session;
+  #waiting = new Map();
+  #handles = new Map();
+  #count = 0;
+  gone = false;
+
+  static async connect(url) {
+    const janus = new Janus();
+    janus.#socket = new WebSocket(url, "janus-protocol");
+    await new Promise((resolve, reject) => {
+      janus.#socket.onopen = resolve;
+      janus.#socket.onerror = () => reject(new Error("no server"));
+    });
+    janus.#socket.onclose = () => (janus.gone = true);
+    janus.#socket.onmessage = ({ data }) => janus.#take(JSON.parse(data));
+    janus.#session = (await janus.request({ janus: "create" })).data.id;
+    setInterval(() => janus.gone || janus.#send({ janus: "keepalive" }, "k"), 20000);
+    return janus;
+  }
+
+  async attach(onEvent) {
+    const id = (await this.request({ janus: "attach", plugin: "janus.plugin.videoroom" })).data.id;
+    this.#handles.set(id, onEvent);
+    return async (body, jsep) => {
+      const reply = await this.request({ janus: "message", handle_id: id, body, ...(jsep && { jsep }) });
+      const data = reply.plugindata.data;
+      if (data.error_code) throw new Error(`${data.error_code} ${data.error}`);
+      return { data, jsep: reply.jsep };
+    };
+  }
+
+  request(body) {
+    const number = `t${++this.#count}`;
+    return new Promise((resolve) => {
+      this.#waiting.set(number, resolve);
+      this.#send(body, number);
+    });
+  }
+
+  close() {
+    this.#socket.close();
+  }
+
+  #send(body, number) {
+    this.#socket.send(JSON.stringify({ ...body, ...(this.#session && { session_id: this.#session }), transaction: number }));
+  }
+
+  #take(message) {
+    if (message.janus === "ack") return;
+    if (message.janus === "error") console.error("janus", JSON.stringify(message));
+    const resolve = this.#waiting.get(message.transaction);
+    if (resolve) {
+      this.#waiting.delete(message.transaction);
+      resolve(message);
+    } else this.#handles.get(message.sender)?.(message.plugindata?.data ?? {});
+  }
+}
+
+/** A portrait on a canvas, moving a little as a sitting person does; `shape` makes another face of it. */
+async function camera(source, shape, tile) {
+  const picture = new Image();
+  picture.src = source;
+  await picture.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
+  tile.prepend(canvas);
+  const context = canvas.getContext("2d");
+  let step = 0;
+  const draw = () => {
+    const height = 240 * (shape.tall ?? 1), width = (240 * picture.width) / picture.height * (shape.wide ?? 1);
+    context.filter = shape.filter ?? "none";
+    context.fillStyle = "#5a5a5a";
+    context.fillRect(0, 0, 320, 240);
+    context.save();
+    if (shape.mirrored) context.setTransform(-1, 0, 0, 1, 320, 0);
+    context.drawImage(picture, (320 - width) / 2 + 10 * Math.sin(step++ / 20), (240 - height) / 2, width, height);
+    context.restore();
+  };
+  draw();
+  setInterval(draw, 100);
+  return canvas.captureStream(10).getVideoTracks()[0];
+}
+
+/** Joins: `{url, room, name, portrait, shape, hears, chats}`; resolves when what we send is on its way. */
+async function join({ url, room: number, name, portrait, shape = {}, hears = false, video = true }) {
+  await audio.resume();
+  const tile = document.createElement("figure");
+  tile.innerHTML = `<figcaption>${name}<span class="voice">voice <span class="bar"><i></i></span></span></figcaption>`;
+  document.getElementById("tiles").append(tile);
+  const janus = await Janus.connect(url);
+  const microphone = audio.createMediaStreamDestination();
+  // A steady source keeps the encoder busy, as a live microphone does.
+  audio.createConstantSource().connect(audio.createGain()).connect(microphone);
+  const pc = new RTCPeerConnection();
+  const seen = new Set();
+  const subscribe = (publishers) => {
+    for (const publisher of publishers) {
+      if (!hears || seen.has(publisher.id)) continue;
+      seen.add(publisher.id);
+      listen(janus, number, publisher).catch((error) => console.error(publisher.display, error.message));
+    }
+  };
+  const ask = await janus.attach((data) => {
+    subscribe(data.publishers ?? []);
+    for (const id of [data.leaving, data.unpublished]) left.add(id);
+  });
+  const { data } = await ask({ request: "join", ptype: "publisher", room: number, display: name });
+  pc.addTransceiver(microphone.stream.getAudioTracks()[0], { direction: "sendonly" });
+  if (video) pc.addTransceiver(await camera(portrait, shape, tile), { direction: "sendonly" });
+  const channel = pc.createDataChannel("chat");
+  await pc.setLocalDescription();
+  await gathered(pc);
+  const { jsep } = await ask({ request: "publish" }, pc.localDescription);
+  await pc.setRemoteDescription(jsep);
+  if (channel.readyState !== "open") await new Promise((resolve) => (channel.onopen = resolve));
+  subscribe(data.publishers);
+  const leave = () => {
+    janus.close();
+    pc.close();
+  };
+  const chat = (text) => {
+    channel.send(text);
+    show(name, text);
+    return performance.now();
+  };
+  room.participants[name] = { id: data.id, pc, chat, leave, microphone, bar: tile.querySelector("i"), janus };
+}
+
+async function listen(janus, number, publisher) {
+  const pc = new RTCPeerConnection();
+  const ask = await janus.attach(() => {});
+  pc.ontrack = ({ track }) => track.kind === "audio" && hear(publisher, new MediaStream([track]));
+  const take = ({ data }) => {
+    room.texts.push({ from: publisher.display, text: data });
+    show(publisher.display, data);
+  };
+  pc.ondatachannel = ({ channel }) => (channel.onmessage = take);
+  const streams = publisher.streams.filter(({ type }) => type !== "video").map(({ mid }) => ({ feed: publisher.id, mid }));
+  if (!streams.length) return;
+  const { jsep } = await ask({ request: "join", ptype: "subscriber", room: number, streams });
+  await pc.setRemoteDescription(jsep);
+  // Janus hands texts on only to subscribers who have opened a channel themselves.
+  if (publisher.streams.some(({ type }) => type === "data")) pc.createDataChannel("chat").onmessage = take;
+  await pc.setLocalDescription();
+  await gathered(pc);
+  await ask({ request: "start" }, pc.localDescription);
+}
+
+/** Follows the level of a voice. */
+function hear({ display: name, id }, stream) {
+  const element = new Audio();
+  element.srcObject = stream; // Chromium feeds the audio graph only if the stream also plays
+  element.play();
+  const analyser = new AnalyserNode(audio, { fftSize: 256 });
+  audio.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(256);
+  const voice = {
+    hasEnded: () => left.has(id),
+    heard: [], // [ms, rms] of every look
+    onset: (since) => voice.heard.find(([at, rms]) => at > since && rms > LOUD)?.[0] ?? null,
+    isQuiet: (ms) => voice.heard.filter(([at]) => at > performance.now() - ms).every(([, rms]) => rms < LOUD),
+  };
+  room.voices[name] = voice;
+  setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    const rms = Math.hypot(...samples) / Math.sqrt(samples.length);
+    voice.heard.push([performance.now(), rms]);
+    if (voice.heard.length > 20000) voice.heard.shift();
+    const bar = room.participants[name.replace(" · voice", "")]?.bar;
+    if (bar) bar.style.width = `${Math.min(100, 400 * rms)}%`;
+  }, POLL_MS);
+}
+
+/** Plays a WAV into a participant's microphone; resolves with the moment at which its first loud sample plays. */
+async function speak(name, source) {
+  const buffer = await audio.decodeAudioData(await (await fetch(source)).arrayBuffer());
+  const node = new AudioBufferSourceNode(audio, { buffer });
+  node.connect(room.participants[name].microphone);
+  const first = buffer.getChannelData(0).findIndex((value) => Math.abs(value) > LOUD) / buffer.sampleRate;
+  const start = audio.currentTime + 0.05;
+  node.start(start);
+  const { contextTime, performanceTime } = audio.getOutputTimestamp();
+  return performanceTime + 1000 * (start + first - contextTime);
+}
+
+function show(name, text) {
+  const line = document.createElement("li");
+  line.append(Object.assign(document.createElement("b"), { textContent: name }), ` ${text}`);
+  document.getElementById("chat").append(line);
+}
+
+function gathered(pc) {
+  return new Promise((resolve) => {
+    const check = () => pc.iceGatheringState === "complete" && resolve();
+    pc.addEventListener("icegatheringstatechange", check);
+    check();
+  });
+}
