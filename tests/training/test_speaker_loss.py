@@ -36,6 +36,6 @@ def test_the_own_voice_costs_less_than_another_and_gradients_arrive() -> None:
     wrong, other = loss(features, voices.flip(0), draw)
     assert float(right.detach()) < float(wrong.detach())
     assert float(cosine) > float(other)
-    right.backward()  # type: ignore[no-untyped-call]
+    right.backward()
     assert features.envelope.grad is not None
     assert float(features.envelope.grad.abs().max()) > 0
