@@ -225,9 +225,9 @@ def test_withdrawn_consent_ends_the_voice_and_the_picture(server_url: str, open_
     page = open_page(server_url)
     join_and_agree(page)
     until(page, "rtcVoice.state.voice?.ready")
-    slow_down_line(page, 400)
+    slow_down_line(page, 2000)
     is_sent = "rtcVoice.pc.getSenders().some(({ track }) => track.enabled)"
-    assert seen_after_click(page, "#consent-withdraw", is_sent, during_ms=350) == [False]
+    assert seen_after_click(page, "#consent-withdraw", is_sent, during_ms=1800) == [False]
     until(page, "rtcVoice.state.faces.length === 0 && !rtcVoice.state.voice?.ready")
     assert page.evaluate(f"!{is_sent}")
     assert page.is_disabled("#say")
@@ -239,9 +239,9 @@ def test_a_chosen_mode_stays_until_the_bot_refuses_it(
     page = open_page(server_url)
     join_and_agree(page)
     until(page, "rtcVoice.state.faces.length === 1")
-    slow_down_line(page, 400)
+    slow_down_line(page, 2000)
     chosen = "document.querySelector('[name=mode]:checked').value"
-    assert seen_after_click(page, "[name=mode][value=off]", chosen, during_ms=350) == ["off"]
+    assert seen_after_click(page, "[name=mode][value=off]", chosen, during_ms=1800) == ["off"]
     until(page, "rtcVoice.log.findLast(({ type, direction }) => type === 'state' && direction === 'in').mode === 'off'")
     assert page.evaluate(chosen) == "off"
 
