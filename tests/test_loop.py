@@ -12,7 +12,7 @@ from rtc_voice.selfcall import call_oneself
 
 pytestmark = pytest.mark.slow
 
-HEAVY_S = 0.04  # 5 ms on the machine it was written on, with room for one that is several times slower; an embedding takes more
+HEAVY_S = 0.04  # 5 ms where it was written, and room for a machine several times slower
 # Setting up a call makes keys and certificates and writes SDP: a few heavy callbacks before any sound flows.
 SETUP_S = 1.0
 

@@ -210,7 +210,7 @@ def test_what_is_said_live_comes_back(server_url: str, open_page: OpenPage, scre
     heard = stop_recording(page)
     assert (levels(heard) > SPEECH_LEVEL).sum() * 0.04 > 1.5  # s of speech, even on a machine that is too busy
     f0_hz = page.evaluate("rtcVoice.state.voice.f0_hz")
-    assert abs(12 * np.log2(median_f0_hz(heard) / f0_hz)) < 2.5  # semitones
+    assert abs(12 * np.log2(median_f0_hz(heard) / f0_hz)) < 3  # semitones
 
 
 def test_a_camera_without_a_face_is_told_so(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
