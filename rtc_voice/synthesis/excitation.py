@@ -31,6 +31,13 @@ class Excitation(nn.Module):
             "seed": torch.arange(1, batch + 1, dtype=torch.int64).unsqueeze(1),
         }
 
+    def random_state(self, batch: int, draw: torch.Generator) -> State:
+        """As ``init_state``, with noise and phase of each row drawn at random: for training."""
+        state = self.init_state(batch)
+        state["seed"].copy_(torch.randint(1 << 31, (batch, 1), generator=draw))
+        state["phase"].copy_(torch.rand(batch, 1, generator=draw))
+        return state
+
     def step(self, f0: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """The next ``F`` hops of both sources.
 

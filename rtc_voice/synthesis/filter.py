@@ -63,24 +63,24 @@ class MinimumPhaseFilter(nn.Module):
         Returns:
             ``[B, F * hop]``.
         """
-        envelope = torch.cat([state["envelope"], features.envelope], dim=1)
-        aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
-        state["envelope"].copy_(envelope[:, -1:])
-        state["aperiodicity"].copy_(aperiodicity[:, -1:])
-        for_pulses, for_noise = self._responses(envelope, aperiodicity)
-        spectrum = self._faded(pulses, for_pulses) + self._faded(noise, for_noise)
-        return self._overlap_add(torch.fft.irfft(spectrum, _N_FFT), state["tail"])
+        pieces = self._pieces(pulses, noise, features, state)
+        state["envelope"].copy_(features.envelope[:, -1:])
+        state["aperiodicity"].copy_(features.aperiodicity[:, -1:])
+        return self._overlap_add(pieces, state["tail"])
 
     def whole(self, pulses: Tensor, noise: Tensor, features: Features) -> Tensor:
         """``step`` on a whole signal with a fresh state, in one sum: for training, where the order does not matter."""
-        state = self.init_state(len(pulses))
-        envelope = torch.cat([state["envelope"], features.envelope], dim=1)
-        aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
-        for_pulses, for_noise = self._responses(envelope, aperiodicity)
-        pieces = torch.fft.irfft(self._faded(pulses, for_pulses) + self._faded(noise, for_noise), _N_FFT)
+        pieces = self._pieces(pulses, noise, features, self.init_state(len(pulses)))
         samples = (pieces.shape[1] - 1) * self.hop + _N_FFT
         joined = nn.functional.fold(pieces.transpose(1, 2), (1, samples), (1, _N_FFT), stride=(1, self.hop))
         return joined.reshape(len(pulses), samples)[:, : pulses.shape[1]]
+
+    def _pieces(self, pulses: Tensor, noise: Tensor, features: Features, state: State) -> Tensor:
+        """What each hop of the source gives, ``[B, F, n_fft]``, to be added up a hop apart."""
+        envelope = torch.cat([state["envelope"], features.envelope], dim=1)
+        aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
+        for_pulses, for_noise = self._responses(envelope, aperiodicity)
+        return torch.fft.irfft(self._faded(pulses, for_pulses) + self._faded(noise, for_noise), _N_FFT)
 
     def _responses(self, envelope: Tensor, aperiodicity: Tensor) -> tuple[Tensor, Tensor]:
         """Complex responses for pulses and for noise, each ``[B, F + 1, bins]``."""

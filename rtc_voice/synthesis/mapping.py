@@ -22,9 +22,8 @@ from rtc_voice.speech.speaker_pitch import (
 from rtc_voice.speech.streaming import State
 from rtc_voice.voices.types import Voice
 
-_TRACT_PER_OCTAVE = (
-    -0.2
-)  # around AVERAGE_F0_HZ; men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999
+# Around AVERAGE_F0_HZ; men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999.
+_TRACT_PER_OCTAVE = -0.2
 _TOP_MEL = hz_to_mel(torch.tensor(AUDIO.sample_rate / 2, dtype=torch.float64)).item()
 
 

@@ -47,11 +47,8 @@ class SpeakerLoss(nn.Module):
 
     def speak(self, features: Features, draw: torch.Generator) -> Tensor:
         """The sound of the features, ``[B, T]``, all rows at once."""
-        batch, rows = features.f0.shape
         with torch.no_grad():
-            state = self.excitation.init_state(batch)
-            state["seed"].copy_(torch.randint(1 << 31, (batch, 1), generator=draw))
-            state["phase"].copy_(torch.rand(batch, 1, generator=draw))
+            state = self.excitation.random_state(len(features.f0), draw)
             pulses, noise = self.excitation.step(features.f0, state)
         return self.filter.whole(pulses, noise, features)
 

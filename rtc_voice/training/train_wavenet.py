@@ -65,9 +65,7 @@ class Synthesis(nn.Module):
         """Speech ``[B, T]`` from random noise and a random phase."""
         batch = features.f0.shape[0]
         with torch.no_grad():
-            state = self.excitation.init_state(batch)
-            state["seed"].copy_(torch.randint(1 << 31, (batch, 1), generator=draw))
-            state["phase"].copy_(torch.rand(batch, 1, generator=draw))
+            state = self.excitation.random_state(batch, draw)
             made = source_and_filter(self.excitation, self.filter, features, state, self.filter.init_state(batch))
         state = self.wavenet.init_state(batch)
         state["bias"] = self.wavenet.voice_bias(embedding)
