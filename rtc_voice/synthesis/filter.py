@@ -80,7 +80,9 @@ class MinimumPhaseFilter(nn.Module):
         envelope = torch.cat([state["envelope"], features.envelope], dim=1)
         aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
         for_pulses, for_noise = self._responses(envelope, aperiodicity)
-        return torch.fft.irfft(self._faded(pulses, for_pulses) + self._faded(noise, for_noise), _N_FFT)
+        spectrum = self._faded(pulses, for_pulses) + self._faded(noise, for_noise)
+        pieces: Tensor = torch.fft.irfft(spectrum, _N_FFT)
+        return pieces
 
     def _responses(self, envelope: Tensor, aperiodicity: Tensor) -> tuple[Tensor, Tensor]:
         """Complex responses for pulses and for noise, each ``[B, F + 1, bins]``."""
