@@ -1,11 +1,13 @@
 """What every test shares: a fixed seed, one thread for torch, and no skipping where nothing may be missing."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import pytest
 import torch
+
+from tests.rooms.servers import JanusServer
 
 torch.set_num_threads(1)  # two are slower for small chunks
 
@@ -13,6 +15,15 @@ torch.set_num_threads(1)  # two are slower for small chunks
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="module")
+def janus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JanusServer]:
+    """A real Janus."""
+    server = JanusServer(tmp_path_factory.mktemp("janus"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -28,14 +28,6 @@ def loopback_only() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def janus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JanusServer]:
-    server = JanusServer(tmp_path_factory.mktemp("janus"))
-    server.start()
-    yield server
-    server.kill()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bot() -> AsyncIterator[Bot]:
     async with Bot(BotConfig()) as bot:

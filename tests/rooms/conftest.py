@@ -27,14 +27,6 @@ SHAPES: dict[str, dict[str, object]] = {
 
 
 @pytest.fixture(scope="module")
-def janus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JanusServer]:
-    server = JanusServer(tmp_path_factory.mktemp("janus"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the participants' page is, with what they show and say."""
     folder = tmp_path_factory.mktemp("site")
