@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 import rtc_voice
-from rtc_voice.errors import AudioError, InputError, MissingPartError, RtcVoiceError
+from rtc_voice.errors import AudioError, InputError, MissingPartError, PictureError, RtcVoiceError
+from rtc_voice.output import check_place
 
 app = typer.Typer(
     help="A face in a call gets a voice.",
@@ -198,10 +199,10 @@ def say(
     from rtc_voice import offline
     from rtc_voice.config import AUDIO
     from rtc_voice.faces.picture import read_picture
-    from rtc_voice.speech.audio_file import check_place, write_wav
+    from rtc_voice.speech.audio_file import write_wav
 
     if not play:
-        check_place(out)
+        check_place(out, ".wav", AudioError)
     _prepare()
     with _err.status("looking at the photo …"):
         voice = offline.voice_of(read_picture(photo), predictor)
@@ -227,10 +228,10 @@ def convert(
 
     from rtc_voice import offline
     from rtc_voice.config import AUDIO
-    from rtc_voice.speech.audio_file import check_place, write_wav
+    from rtc_voice.speech.audio_file import write_wav
     from rtc_voice.synthesis.chain import load_chain
 
-    check_place(out)
+    check_place(out, ".wav", AudioError)
     if out.exists() and any(path.exists() and out.samefile(path) for path in (source, to)):
         raise AudioError(f"{out} would be written over", "choose another place with -o")
     _prepare()
@@ -256,7 +257,7 @@ def photo(
     from rtc_voice.faces.picture import read_picture
     from rtc_voice.voices.predictor import load_predictor
 
-    sheet.check_place(out)
+    check_place(out, ".png", PictureError)
     _prepare()
     with _err.status("looking at the photo …"):
         picture = read_picture(image)

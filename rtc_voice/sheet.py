@@ -1,13 +1,12 @@
 """What is found in one picture, and the voices that it gives: as lines, and as a contact sheet."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rtc_voice.errors import NoFaceError, PictureError
+from rtc_voice.errors import NoFaceError
 from rtc_voice.faces.align import five_point_chip
 from rtc_voice.faces.embedding import FaceEmbedder
 from rtc_voice.faces.quality import USABLE
@@ -90,22 +89,6 @@ def _sex(male: float) -> str:
     if 0.35 < male < 0.65:
         return f"neither clearly female nor male ({male:.0%} male)"
     return f"male ({male:.0%})" if male > 0.5 else f"female ({1 - male:.0%})"
-
-
-def check_place(path: Path) -> None:
-    """Make the folder of a sheet that shall be written.
-
-    Raises:
-        PictureError: it cannot be written there.
-    """
-    if path.suffix.lower() != ".png":
-        raise PictureError(f"{path.name} is no name of a PNG file", "let it end in .png")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PictureError(f"{path.parent} cannot be made: {error.strerror}", "choose another place with -o") from error
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise PictureError(f"{path} cannot be written", "choose another place with -o")
 
 
 def draw(picture: Picture, findings: list[Finding], path: Path) -> None:

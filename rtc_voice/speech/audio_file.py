@@ -1,6 +1,5 @@
 """Recordings in and out of files."""
 
-import os
 import wave
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_voice.errors import AudioError
+from rtc_voice.output import check_place
 
 MAX_S = 3600.0  # seconds read from a file at most
 
@@ -50,22 +50,6 @@ def _decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def check_place(path: Path) -> None:
-    """Make the folders on the way to a WAV file that shall be written, so that nothing is computed in vain.
-
-    Raises:
-        AudioError: it cannot be written there.
-    """
-    if path.suffix.lower() != ".wav":
-        raise AudioError(f"{path.name} is no name of a WAV file", "let it end in .wav")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudioError(f"{path.parent} cannot be made: {error.strerror}", "choose another place with -o") from error
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise AudioError(f"{path} cannot be written", "choose another place with -o")
-
-
 def write_wav(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> None:
     """Write mono samples of peak 1 as a 16-bit WAV file; folders on the way are made.
 
@@ -73,7 +57,7 @@ def write_wav(path: str | Path, samples: NDArray[np.float32], sample_rate: int) 
         AudioError: the file cannot be written.
     """
     path = Path(path)
-    check_place(path)
+    check_place(path, ".wav", AudioError)
     try:
         with path.open("wb") as opened, wave.open(opened, "wb") as file:
             file.setnchannels(1)
