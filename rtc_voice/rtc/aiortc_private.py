@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import aioice.ice
 from aioice.stun import TransactionError
-from aiortc import RTCDtlsTransport, RTCIceTransport, RTCRtpReceiver
+from aiortc import RTCDtlsTransport, RTCIceTransport, RTCPeerConnection, RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
 from rtc_voice.metrics import Metrics
@@ -63,6 +63,15 @@ class _OrLoopback:
 
     def __call__(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
         return self._find(use_ipv4, use_ipv6) or (["127.0.0.1"] if use_ipv4 else [])
+
+
+def guard_transports(connection: RTCPeerConnection, metrics: Metrics) -> None:
+    """``survive_datagrams`` for all that ``connection`` receives on."""
+    transports = {transceiver.receiver.transport for transceiver in connection.getTransceivers()}
+    if connection.sctp is not None:
+        transports.add(connection.sctp.transport)
+    for transport in transports:
+        survive_datagrams(transport, metrics)
 
 
 def survive_datagrams(transport: RTCDtlsTransport, metrics: Metrics) -> None:

@@ -1,9 +1,8 @@
 """A one-way connection to the server of a room: a participant comes in on it, or a voice goes out."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Protocol, TypeVarTuple
+from typing import Protocol
 
 import av
 from aiortc import RTCBundlePolicy, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
@@ -11,16 +10,14 @@ from aiortc.mediastreams import MediaStreamTrack
 
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import survive_datagrams, take_packets, use_loopback_when_alone
+from rtc_voice.rtc.aiortc_private import guard_transports, take_packets, use_loopback_when_alone
 from rtc_voice.rtc.ice import DIRECT, IceConfig
+from rtc_voice.rtc.listener import tell
 from rtc_voice.rtc.peer import BAD_DESCRIPTION, MAX_BUFFERED_BYTES, ask_for_copies, opus_only
 from rtc_voice.rtc.playout import Samples
 from rtc_voice.rtc.receive import AudioReceiver, drain, receive_video
 from rtc_voice.rtc.tracks import OpusTrack, SpeechSource, SpeechTrack
 from rtc_voice.timing import Clock
-
-logger = logging.getLogger(__name__)
-Args = TypeVarTuple("Args")
 
 CONNECT_TIMEOUT_S = 15.0
 
@@ -85,10 +82,10 @@ class Link:
         """Hand what comes to ``ear``; to offer it ourselves, name the ``kinds`` wanted: audio, video."""
         self._ear = ear
         self._audio = AudioReceiver(
-            lambda samples, _: self._tell(ear.on_samples, samples),
+            lambda samples, _: tell(self._metrics, ear.on_samples, samples),
             self._metrics,
             self._clock,
-            on_pause=lambda: self._tell(ear.on_pause),
+            on_pause=lambda: tell(self._metrics, ear.on_pause),
         )
         for kind in kinds:
             transceiver = self._pc.addTransceiver(kind, direction="recvonly")
@@ -149,11 +146,7 @@ class Link:
         for receiver in receivers:
             if self._audio is not None and receiver.track is not None and receiver.track.kind == "audio":
                 take_packets(receiver, self._audio.take, self._metrics)
-        transports = {receiver.transport for receiver in receivers}
-        if self._pc.sctp is not None:
-            transports.add(self._pc.sctp.transport)
-        for transport in transports:
-            survive_datagrams(transport, self._metrics)
+        guard_transports(self._pc, self._metrics)
 
     def send(self, text: str) -> bool:
         """Send a text on the data channel; False, and counted, when that cannot take it."""
@@ -185,28 +178,21 @@ class Link:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _tell(self, listener: Callable[[*Args], None], *args: *Args) -> None:
-        try:
-            listener(*args)
-        except Exception:
-            self._metrics.count("handler_errors")
-            logger.exception("%s failed", getattr(listener, "__qualname__", listener))
-
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
             return  # its packets are taken before they are decoded
         self._start(drain(track) if self._ear is None else self._watch_video(track, self._ear))
 
     async def _watch_video(self, track: MediaStreamTrack, ear: Ear) -> None:
-        await receive_video(track, lambda *a: self._tell(ear.on_picture, *a), self._metrics, self._clock)
-        self._tell(ear.on_video_ended)
+        await receive_video(track, lambda *a: tell(self._metrics, ear.on_picture, *a), self._metrics, self._clock)
+        tell(self._metrics, ear.on_video_ended)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         channel.on("message", self._on_message)
 
     def _on_message(self, text: str | bytes) -> None:
         if self._on_text is not None:
-            self._tell(self._on_text, text if isinstance(text, str) else text.decode("utf-8", "replace"))
+            tell(self._metrics, self._on_text, text if isinstance(text, str) else text.decode("utf-8", "replace"))
 
     def _on_state(self) -> None:
         if self._pc.connectionState == "connected":

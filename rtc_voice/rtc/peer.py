@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Protocol, TypeVarTuple
+from collections.abc import Coroutine
+from typing import Protocol
 
 import av
 from aiortc import (
@@ -20,9 +20,10 @@ from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import is_answering, survive_datagrams, take_packets, use_loopback_when_alone
+from rtc_voice.rtc.aiortc_private import guard_transports, is_answering, take_packets, use_loopback_when_alone
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.jitter import AudioPacket
+from rtc_voice.rtc.listener import tell
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.protocol import CHANNEL_LABEL, ErrorMessage, dump
 from rtc_voice.rtc.receive import AudioReceiver, drain, receive_video
@@ -30,7 +31,6 @@ from rtc_voice.rtc.tracks import OpusTrack, SpeechTrack
 from rtc_voice.timing import Clock
 
 logger = logging.getLogger(__name__)
-Args = TypeVarTuple("Args")
 
 CONNECT_TIMEOUT_S = 14.0
 LOOK_S = 0.5  # how often a peer's silence is looked at
@@ -104,10 +104,10 @@ class Peer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_video = False
         self._audio = AudioReceiver(
-            lambda samples, _: self._tell(handler.on_samples, samples),
+            lambda samples, _: tell(metrics, handler.on_samples, samples),
             metrics,
             clock,
-            on_pause=lambda: self._tell(handler.on_pause),
+            on_pause=lambda: tell(metrics, handler.on_pause),
         )
         self._lost = asyncio.Event()
         self._connected = asyncio.Event()
@@ -149,11 +149,7 @@ class Peer:
         hearing = [receiver for receiver in receivers if receiver.track is not None and receiver.track.kind == "audio"]
         for number, receiver in enumerate(hearing):
             take_packets(receiver, self._audio.take if number == 0 else _ignore, self._metrics)
-        transports = {receiver.transport for receiver in receivers}
-        if self._pc.sctp is not None:
-            transports.add(self._pc.sctp.transport)
-        for transport in transports:
-            survive_datagrams(transport, self._metrics)
+        guard_transports(self._pc, self._metrics)
 
     async def add_candidate(self, candidate: str, mid: str | None, line: int | None = None) -> None:
         """Take one address that the peer found after its offer (``candidate:…``).
@@ -197,7 +193,7 @@ class Peer:
         self._speech.stop()
         await self._pc.close()
         if self._gone:
-            self._tell(self._handler.on_gone)
+            tell(self._metrics, self._handler.on_gone)
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._or_log(work))
@@ -212,14 +208,6 @@ class Peer:
             self._metrics.count("failed_tasks")
             logger.exception("%s failed", work)
 
-    def _tell(self, listener: Callable[[*Args], None], *args: *Args) -> None:
-        """Call the handler; if it fails, the call goes on, since aiortc would end the connection."""
-        try:
-            listener(*args)
-        except Exception:
-            self._metrics.count("handler_errors")
-            logger.exception("%s failed", getattr(listener, "__qualname__", listener))
-
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":
             self._start(drain(track) if self._has_video else self._receive_video(track))
@@ -227,8 +215,8 @@ class Peer:
 
     async def _receive_video(self, track: MediaStreamTrack) -> None:
         show = self._handler.on_picture
-        await receive_video(track, lambda *a: self._tell(show, *a), self._metrics, self._clock)
-        self._tell(self._handler.on_video_ended)
+        await receive_video(track, lambda *a: tell(self._metrics, show, *a), self._metrics, self._clock)
+        tell(self._metrics, self._handler.on_video_ended)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != CHANNEL_LABEL or self._channel is not None:
@@ -236,14 +224,14 @@ class Peer:
             channel.send(dump(error))
             return
         self._channel = channel
-        channel.on("message", lambda text: self._tell(self._handler.on_message, text))
+        channel.on("message", lambda text: tell(self._metrics, self._handler.on_message, text))
         while self._unsent:
             self.send(self._unsent.popleft())
 
     def _on_state(self) -> None:
         if self._pc.connectionState == "connected":
             self._connected.set()
-            self._tell(self._handler.on_connected)
+            tell(self._metrics, self._handler.on_connected)
         elif self._pc.connectionState in ("failed", "closed"):
             self._lost.set()
 

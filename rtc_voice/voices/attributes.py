@@ -70,7 +70,7 @@ class AttributePredictor:
         """Standard deviation of the F0 of speakers of one sex around their mean, as the licensed speech has it."""
         space, male = self._space, decided(face.male)
         spread = (1 - male) * space.spread_female + male * space.spread_male
-        # The space holds half of the natural spread of F0: see F0_SHARE in training/fit_attributes.
+        # The space holds no more than F0_SHARE of the natural spread of F0.
         return float(12 / np.log(2) * np.linalg.norm(space.trait_weights[0] @ space.basis @ spread) / F0_SHARE)
 
     def _voice(self, face: FaceEmbedding, individuality: NDArray[np.float64]) -> Voice:
