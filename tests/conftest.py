@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterator
 
+import aioice.ice
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,14 @@ torch.set_num_threads(1)  # two are slower for small chunks
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="module")
+def loopback_only() -> Iterator[None]:
+    """aioice never offers 127.0.0.1, and a test machine may have nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+        yield
 
 
 @pytest.fixture(scope="module")

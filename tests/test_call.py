@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
-import aioice.ice
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -18,16 +17,13 @@ from rtc_voice.rtc.remote import Caller
 from rtc_voice.selfcall import PORTRAIT, drift, pan
 from rtc_voice.timing import MonotonicClock
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("loopback_only"),
+]
 
 NOBODY = PORTRAIT.with_name("coffee.jpg")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loopback_only() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
-        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,9 +1,8 @@
 """The whole bot in a room of a real Janus: consent first, then a voice that everybody hears."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
-import aioice.ice
 import pytest
 import pytest_asyncio
 
@@ -16,16 +15,13 @@ from tests.rooms.servers import ROOM, JanusServer
 from tests.rtc.signaling.test_janus import Guest
 from tests.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.usefixtures("loopback_only"),
+]
 
 VOICE = "Ann · voice"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loopback_only() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
-        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,13 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.face_steady import CHANGES
 from benchmarks.scenes import astronaut, somebody_else
-from rtc_voice.faces.embedding import FaceEmbedder
-from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import FaceEmbedding, Picture
 from rtc_voice.voices.attributes import AttributePredictor
 from rtc_voice.voices.types import Voice
+from tests.voices.portraits import voices_of_changed
 from tests.voices.signals import random_face
 
 
@@ -76,14 +74,7 @@ def test_a_clear_score_of_sex_may_wander(predictor: AttributePredictor, rng: np.
 
 @pytest.mark.parametrize("portrait", [astronaut(), somebody_else()], ids=["astronaut", "somebody else"])
 def test_a_portrait_keeps_its_voice(portrait: Picture, predictor: AttributePredictor) -> None:
-    embedder = FaceEmbedder()
-
-    def voice_of(picture: Picture) -> Voice:
-        return predictor.predict(embedder.embed(picture, find_faces(picture)[0]))
-
-    before = voice_of(portrait)
-    for change, changed in CHANGES.items():
-        after = voice_of(changed(portrait))
+    for change, before, after in voices_of_changed(portrait, predictor):
         assert before.embedding @ after.embedding > 0.99, change
         assert semitones(before, after) < 0.4, change
 
