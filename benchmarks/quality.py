@@ -166,7 +166,8 @@ def measure(
             raise InputError("no recording to convert: none is long enough, or training has heard all speakers")
         heard = list(_clips(judges, progress.track(chosen, description="natural")))
         all_of = Measurement(judges, heard, into, progress)
-        typed = [_typed(judges, text) for text in progress.track(SENTENCES[:sentences], description="typed")]
+        speaker = TextToSpeech()
+        typed = [_typed(judges, speaker, text) for text in progress.track(SENTENCES[:sentences], description="typed")]
         kept = [
             {name: system for name, system in group.items() if not (quick and name in NOT_QUICK)}
             for group in (copies(), voice_changers(), conversions(), texts())
@@ -177,7 +178,7 @@ def measure(
             *(made for group in kept[:3] for made in all_of.rows(group, heard)),
             row("text_source", [Outcome(c.text, c.verdict, c.verdict, None) for c in typed], all_of.goals),
             *all_of.rows(kept[3], typed),
-            _predicted(judges, predicted, progress),
+            _predicted(judges, speaker, predicted, progress),
         ]
 
 
@@ -223,15 +224,15 @@ def _clips(judges: Judges, recordings: Iterable[Recording]) -> Iterator[Clip]:
         yield Clip(samples, one.text, one.speaker, voice, judges.judge(samples))
 
 
-def _typed(judges: Judges, text: str) -> Clip:
-    samples = np.concatenate(list(TextToSpeech().sentences(text)))
+def _typed(judges: Judges, speaker: TextToSpeech, text: str) -> Clip:
+    samples = np.concatenate(list(speaker.sentences(text)))
     return Clip(samples, text, "", voice_of_recording(samples, AUDIO.sample_rate), judges.judge(samples))
 
 
-def _predicted(judges: Judges, count: int, progress: Progress) -> Row:
+def _predicted(judges: Judges, speaker: TextToSpeech, count: int, progress: Progress) -> Row:
     """Voices from faces saying the same sentences."""
     said, voices, say = SENTENCES[-2:], predicted_voices(count), texts()["text"]
-    spoken = [np.concatenate(list(TextToSpeech().sentences(text))) for text in said]
+    spoken = [np.concatenate(list(speaker.sentences(text))) for text in said]
     made = [
         [judges.judge(say(samples, voice, voice)) for samples in spoken]
         for _, voice in progress.track(voices, description="predicted voices")

@@ -1,5 +1,6 @@
 """The systems that ``quality`` compares: the chain, the chain without its parts, and plain voice changers."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 from rtc_voice.config import AUDIO
 from rtc_voice.offline import convert
 from rtc_voice.speech.analysis import Features
-from rtc_voice.speech.streaming import State, put_rows
+from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
+from rtc_voice.speech.streaming import put_rows
 from rtc_voice.synthesis.chain import VoiceChain, conditioning, load_chain, loudness, source_and_filter
-from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker, VoiceMap
+from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker, warp_envelope
 from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
+# Men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999.
+_TRACT_PER_OCTAVE = -0.2
+
 System = Callable[[Samples, Voice, Voice], Samples]
 """Speech, the voice it is in, the voice it shall be in: the changed speech."""
 
@@ -31,8 +36,8 @@ def copies() -> dict[str, System]:
 def voice_changers() -> dict[str, System]:
     """What knows nothing of a voice but its pitch and its size."""
     return {
-        "f0_shift": lambda samples, _, wanted: _moved(samples, wanted, VoiceMap.move_pitch),
-        "f0_and_formant_shift": lambda samples, _, wanted: _moved(samples, wanted, VoiceMap.step),
+        "f0_shift": lambda samples, _, wanted: _moved(samples, wanted, with_formants=False),
+        "f0_and_formant_shift": lambda samples, _, wanted: _moved(samples, wanted, with_formants=True),
     }
 
 
@@ -70,12 +75,20 @@ def _converted(chain: VoiceChain, samples: Samples, wanted: Voice, speaker: Spea
 
 
 @torch.inference_mode()
-def _moved(samples: Samples, wanted: Voice, move: Callable[[VoiceMap, Features, State], Features]) -> Samples:
+def _moved(samples: Samples, wanted: Voice, *, with_formants: bool) -> Samples:
+    """F0 moved to the wanted voice's, and the formants by the ratio of its tract to what the speaker's F0 suggests."""
     chain = _mute()
     state = chain.map.init_state(1)
-    target = chain.map.voice_state(wanted)
+    target = chain.map.voice_state(wanted, torch.ones(1, 1))
     put_rows({name: state[name] for name in target}, torch.tensor([0]), target)
-    return _synthesis(chain, move(chain.map, _analysed(chain, samples), state), wanted)
+    heard = _analysed(chain, samples)
+    moved = chain.map.move_pitch(heard, state)
+    if with_formants:
+        pitch = chain.map.speaker_pitch
+        mean, _ = pitch.step(heard, pitch.init_state(1))
+        own = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
+        moved = Features(warp_envelope(heard.envelope, wanted.tract / own), moved.f0, moved.aperiodicity)
+    return _synthesis(chain, moved, wanted)
 
 
 @torch.inference_mode()

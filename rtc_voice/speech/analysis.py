@@ -1,5 +1,6 @@
 """Speech as rows of features, one per hop, from the past only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -21,6 +22,10 @@ class Features:
     envelope: Tensor  # natural-log amplitude, ``[B, F, BANDS]``
     f0: Tensor  # Hz, 0 where unvoiced, ``[B, F]``
     aperiodicity: Tensor  # share of noise in [0, 1], ``[B, F, 6]``
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Features":
+        """The features with ``change`` made to each tensor."""
+        return Features(change(self.envelope), change(self.f0), change(self.aperiodicity))
 
 
 class SpeechAnalysis(nn.Module):

@@ -30,7 +30,7 @@ def level(envelope: Tensor) -> Tensor:
 
 
 _HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt
-_TOP_MEL = 2595 * math.log10(1 + 12_000 / 700)
+_TOP_MEL = hz_to_mel(torch.tensor(12_000.0)).item()
 HEARD_BANDS = int((mel_to_hz(torch.linspace(0, _TOP_MEL, BANDS)) < _HEARD_HZ).sum())
 
 

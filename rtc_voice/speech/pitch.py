@@ -112,3 +112,8 @@ class PitchTracker(nn.Module):
         period = centre.squeeze(-1) + (0.5 * (before - after) / curvature).clamp(-1, 1)
         f0 = (self.sample_rate / period).clamp(FLOOR_HZ, CEILING_HZ)
         return torch.where(is_voiced, f0, torch.zeros_like(f0)), at.clamp(0, 1)
+
+
+def semitones(count: float) -> float:
+    """Natural log of the frequency ratio of ``count`` semitones."""
+    return count * math.log(2) / 12

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import HEARD_BANDS
-from rtc_voice.speech.pitch import FLOOR_HZ
+from rtc_voice.speech.pitch import FLOOR_HZ, semitones
 from rtc_voice.speech.streaming import State
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "speaker_pitch.safetensors"
 AVERAGE_F0_HZ = 159.0  # between men and women
-TYPICAL_RANGE = 2.5 * math.log(2) / 12  # nepers (2.5 semitones), before the speaker's own is known
+TYPICAL_RANGE = semitones(2.5)  # nepers, before the speaker's own is known
 MEMORY_ROWS = 1000.0  # voiced rows (10 s) after which the past begins to fade
 _TYPICAL_ROWS = 12.0  # voiced rows that the typical range is worth
 _GUESS_ROWS = 30.0  # voiced rows after which the running mean counts as much as the network
@@ -96,11 +96,6 @@ class SpeakerPitch(nn.Module):
 
 def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
     return nn.functional.linear(x, layer.weight.double(), layer.bias.double())
-
-
-def semitones(count: float) -> float:
-    """Natural log of the frequency ratio of ``count`` semitones."""
-    return count * math.log(2) / 12
 
 
 def load_speaker_pitch(weights: Path = WEIGHTS) -> SpeakerPitch:

@@ -77,7 +77,7 @@ class VoiceChain(nn.Module):
         rows = torch.tensor([row])
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
         made = self.conversion.voice_state(voice)
-        target = self.map.voice_state(voice) | {"size": made["size"]}
+        target = self.map.voice_state(voice, made["size"])
         put_rows({name: state["map"][name] for name in target}, rows, target)
         put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, {"film": made["film"]})
         put_rows({"bias": state["wavenet"]["bias"]}, rows, {"bias": self.wavenet.voice_bias(embedding)})

@@ -11,19 +11,16 @@ from rtc_voice.speech import text
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
 from rtc_voice.speech.interpolation import lerp
-from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ
+from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ, semitones
 from rtc_voice.speech.speaker_pitch import (
     AVERAGE_F0_HZ,
     MEMORY_ROWS,
     TYPICAL_RANGE,
     load_speaker_pitch,
-    semitones,
 )
 from rtc_voice.speech.streaming import State
 from rtc_voice.voices.types import Voice
 
-# Around AVERAGE_F0_HZ; men (120 Hz) have tracts 16 % longer than women (210 Hz): Fitch and Giedd 1999.
-_TRACT_PER_OCTAVE = -0.2
 _TOP_MEL = hz_to_mel(torch.tensor(AUDIO.sample_rate / 2, dtype=torch.float64)).item()
 
 
@@ -41,10 +38,9 @@ TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=MEMORY_ROWS
 
 
 class VoiceMap(nn.Module):
-    """Moves F0 from the speaker's to the voice's, and turns its brightness; by rule, the vocal tract's size too.
+    """Moves F0 from the speaker's to the voice's, and turns its size and brightness.
 
-    The speaker's own mean and range of F0 are estimated from the past, so a live source needs no enrolment. The
-    speaker's tract is read off their mean F0.
+    The speaker's own mean and range of F0 are estimated from the past, so a live source needs no enrolment.
     """
 
     mel_hz: Tensor
@@ -62,18 +58,17 @@ class VoiceMap(nn.Module):
             "speaker": self.speaker_pitch.init_state(batch),
             "log_f0": row * math.log(AVERAGE_F0_HZ),
             "range": row * TYPICAL_RANGE,
-            "tract": row.clone(),
-            "size": row.clone(),
+            "warp": warped_bands(row.squeeze(1)),
             "tilt_db": row * 0,
         }
 
-    def voice_state(self, voice: Voice) -> State:
-        """One row of what ``voice`` sets in the state."""
+    def voice_state(self, voice: Voice, size: Tensor) -> State:
+        """One row of what ``voice``, ``size`` ``[1, 1]`` times as large as its embedding says, sets in the state."""
         row = self.mel_hz.new_ones(1, 1)
         return {
             "log_f0": row * math.log(voice.f0_hz),
             "range": row * semitones(voice.f0_range_semitones),
-            "tract": row * voice.tract,
+            "warp": warped_bands(size.squeeze(1)),
             "tilt_db": row * voice.tilt_db,
         }
 
@@ -81,29 +76,17 @@ class VoiceMap(nn.Module):
         """One row of what ``speaker`` sets in the state."""
         return {"speaker": self.speaker_pitch.known(speaker.f0_hz, speaker.f0_range_semitones, speaker.rows_heard)}
 
-    def step(self, features: Features, state: State) -> Features:
-        """The rows of ``features`` as a plain voice changer moves them: F0, formants by size alone, brightness."""
-        mean, spread = self.speaker_pitch.step(features, state["speaker"])
-        source_tract = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
-        envelope = warp_envelope(features.envelope, state["tract"] / source_tract)
-        moved = self._moved_f0(features.f0, mean, spread, state)
-        return self.brighten(Features(envelope, moved, features.aperiodicity), state)
-
     def move_pitch(self, features: Features, state: State) -> Features:
         """The rows with the F0 of each row's voice; the running estimates move in place."""
         mean, spread = self.speaker_pitch.step(features, state["speaker"])
         return Features(features.envelope, self._moved_f0(features.f0, mean, spread, state), features.aperiodicity)
 
     def shape(self, features: Features, state: State) -> Features:
-        """The rows as large as each row's voice is beyond what its embedding says, and as bright."""
-        envelope = warp_envelope(features.envelope, state["size"])
-        return self.brighten(Features(envelope, features.f0, features.aperiodicity), state)
-
-    def brighten(self, features: Features, state: State) -> Features:
-        """The rows tilted around 500 Hz as each row's voice asks."""
+        """The rows as large as each row's voice is beyond what its embedding says, and tilted around 500 Hz."""
         octaves = torch.log2(self.mel_hz.clamp(min=100) / 500) / math.log2(8000 / 500)
         tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1) * (math.log(10) / 20)
-        return Features(features.envelope + tilt, features.f0, features.aperiodicity)
+        envelope = lerp(features.envelope, state["warp"].unsqueeze(1))
+        return Features(envelope + tilt, features.f0, features.aperiodicity)
 
     def _moved_f0(self, f0: Tensor, mean: Tensor, spread: Tensor, state: State) -> Tensor:
         own = torch.log(f0.clamp(min=FLOOR_HZ)) - mean
@@ -113,6 +96,11 @@ class VoiceMap(nn.Module):
 
 def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:
     """Each envelope ``[B, F, BANDS]`` read at its frequencies times ``ratio`` ``[B, F]``: above 1 the formants fall."""
-    mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=envelope.dtype, device=envelope.device)
+    return lerp(envelope, warped_bands(ratio))
+
+
+def warped_bands(ratio: Tensor) -> Tensor:
+    """Where among the bands the frequencies of the bands times ``ratio`` ``[...]`` lie, ``[..., BANDS]``."""
+    mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=ratio.dtype, device=ratio.device)
     position = hz_to_mel(mel_to_hz(mel) * ratio.unsqueeze(-1)) / _TOP_MEL * (BANDS - 1)
-    return lerp(envelope, position.clamp(0, BANDS - 1))
+    return position.clamp(0, BANDS - 1)

@@ -98,7 +98,7 @@ class Trainer:
 
         state = adapter.init_state(len(tract))
         state["film"] = adapter.film(batch.embedding, tract)
-        late = Features(*(t[:, : rows - LOOKAHEAD_ROWS] for t in (target.envelope, target.f0, target.aperiodicity)))
+        late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
         made = adapter.step(content[..., LOOKAHEAD_ROWS:], late, state)
         envelope, change, noise = reconstruction(made, late, batch.is_full_band)
         found = self._found(content, batch.embedding).clamp(min=0)
@@ -120,13 +120,13 @@ class Trainer:
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
         count, rows = self.training.exchanged, batch.features.f0.shape[1]
         embedding, tract = batch.embedding[-count:], batch.tract[-count:]
-        said = Features(*(t[:count, : rows - LOOKAHEAD_ROWS] for t in parts_of(batch.features)))
+        said = batch.features.each(lambda t: t[:count, : rows - LOOKAHEAD_ROWS])
         shift = batch.log_f0[-count:] - batch.log_f0[:count]
         moved = Features(said.envelope, (said.f0 * shift.exp()).clamp(0, CEILING_HZ), said.aperiodicity)
         state = adapter.init_state(count)
         state["film"] = adapter.film(embedding, tract)
         made = adapter.step(content[:count, :, LOOKAHEAD_ROWS:], moved, state)
-        unlike, like = self.likeness(Features(*(t[:, _SETTLED_ROWS:] for t in parts_of(made))), embedding, self.draw)
+        unlike, like = self.likeness(made.each(lambda t: t[:, _SETTLED_ROWS:]), embedding, self.draw)
         again = encoder.step(made, encoder.init_state(count))[..., _SETTLED_ROWS + LOOKAHEAD_ROWS :]
         # Row i of what is heard again speaks of row i - LOOKAHEAD_ROWS of ``made``, which said content row i.
         said_content = clean[:count, :, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
@@ -169,11 +169,6 @@ def mean_log_f0(voices: VoiceSet, index: int) -> float:
     """Natural log of the geometric mean F0 of one recording; that of an average voice where it has none."""
     f0 = voices.features(index, 0, voices.entries[index].rows)[:, -1]
     return float(np.log(f0[f0 > 0]).mean()) if (f0 > 0).any() else math.log(AVERAGE_F0_HZ)
-
-
-def parts_of(features: Features) -> tuple[Tensor, Tensor, Tensor]:
-    """The tensors of ``features`` in their order."""
-    return features.envelope, features.f0, features.aperiodicity
 
 
 def disguise(features: Features, rng: np.random.Generator) -> Features:

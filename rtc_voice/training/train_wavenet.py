@@ -108,7 +108,7 @@ def _through(conversion: Conversion, real: Features, heard: Features, embedding:
     state = conversion.init_state(len(tract))
     state["adapter"]["film"] = conversion.adapter.film(embedding, tract)
     made = conversion.adapt(conversion.encoder.step(heard, state["encoder"]), real, state)
-    return Features(*(t[:, LOOKAHEAD_ROWS:] for t in (made.envelope, made.f0, made.aperiodicity)))
+    return made.each(lambda t: t[:, LOOKAHEAD_ROWS:])
 
 
 def train_wavenet(
@@ -154,9 +154,7 @@ def _train_step(
     training: WaveNetTraining,
     draw: torch.Generator,
 ) -> NDArray[np.float64]:
-    twice = Features(
-        *(torch.cat([t, t]) for t in (batch.features.envelope, batch.features.f0, batch.features.aperiodicity))
-    )
+    twice = batch.features.each(lambda t: torch.cat([t, t]))
     with torch.autocast("cpu", torch.bfloat16, enabled=training.is_bfloat16):
         made = synthesis(twice, torch.cat([batch.embedding, batch.embedding]), draw)
     made = made[:, training.warm_up_rows * AUDIO.hop :]

@@ -15,7 +15,6 @@ from rtc_voice.config import AUDIO
 from rtc_voice.errors import AudioError, InputError
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
 from rtc_voice.speech.envelope import BANDS
-from rtc_voice.speech.formants import AVERAGE_SPACING_HZ as AVERAGE_SPACING_HZ
 from rtc_voice.speech.formants import tract_length
 from rtc_voice.training.speech_sets import Utterance, load_audio
 from rtc_voice.training.voice_labels import voiced_f0

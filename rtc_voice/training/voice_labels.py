@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_voice.speech.formants import formant_scale as formant_scale
+from rtc_voice.voices.recording import without_octave_errors
 
 
 def voiced_f0(samples: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -21,9 +21,7 @@ def voiced_f0(samples: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[n
     """
     result = _detector().detect(samples, sample_rate, fmin=55.0, fmax=500.0)
     sure = result.confidence >= 0.8
-    f0, times = result.pitch_hz[sure], result.timestamps[sure]
-    near = np.abs(12 * np.log2(f0 / np.median(f0))) < 8 if f0.size else sure[sure]
-    return f0[near], times[near]
+    return without_octave_errors(result.pitch_hz[sure], result.timestamps[sure])
 
 
 @cache

@@ -23,6 +23,7 @@ _OCTAVE_ERROR = 8.0  # semitones from the median
 _STEADIEST = 0.1  # semitones; no person holds a note so well
 
 Samples = NDArray[np.float32]
+Array = NDArray[np.float64]
 
 
 def voice_of_recording(samples: Samples, sample_rate: int, encoder: SpeakerEncoder | None = None) -> Voice:
@@ -62,7 +63,7 @@ def voice_of_recording(samples: Samples, sample_rate: int, encoder: SpeakerEncod
 
 
 @torch.inference_mode()
-def voiced_rows(speech: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def voiced_rows(speech: Samples) -> tuple[Array, Array]:
     """F0 in Hz and its times in seconds, a row per hop, where a voice sounds aloud; ``[F]`` each."""
     tracker = PitchTracker(AUDIO.sample_rate, FRAME)
     padded = torch.from_numpy(np.pad(_without_rumble(speech), (FRAME // 2, FRAME // 2 + AUDIO.hop)))
@@ -70,7 +71,11 @@ def voiced_rows(speech: Samples) -> tuple[NDArray[np.float64], NDArray[np.float6
     f0 = tracker.step(frames, tracker.init_state(1))[0][0].double().numpy()
     loudness = frames[0].square().mean(dim=-1).sqrt().numpy()
     is_voiced = (f0 > 0) & (loudness > _LOUD * np.quantile(loudness, 0.95))
-    f0, times = f0[is_voiced], np.flatnonzero(is_voiced) * AUDIO.hop / AUDIO.sample_rate
+    return without_octave_errors(f0[is_voiced], np.flatnonzero(is_voiced) * AUDIO.hop / AUDIO.sample_rate)
+
+
+def without_octave_errors(f0: Array, times: Array) -> tuple[Array, Array]:
+    """F0 in Hz and its times ``[F]`` where it lies near the median."""
     near = np.abs(12 * np.log2(f0 / np.median(f0))) < _OCTAVE_ERROR if f0.size else f0 > 0
     return f0[near], times[near]
 

@@ -5,7 +5,8 @@ import torch
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS
-from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ, load_speaker_pitch, semitones
+from rtc_voice.speech.pitch import semitones
+from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ, load_speaker_pitch
 
 
 def speech(f0_hz: list[float]) -> Features:
