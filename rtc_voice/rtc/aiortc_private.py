@@ -10,7 +10,7 @@ from collections.abc import Callable
 import aioice.ice
 from aioice.stun import TransactionError
 from aiortc import RTCDtlsTransport, RTCIceTransport, RTCPeerConnection, RTCRtpReceiver
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.jitter import AudioPacket
@@ -66,7 +66,9 @@ class _OrLoopback:
 
 
 def guard_transports(connection: RTCPeerConnection, metrics: Metrics) -> None:
-    """``survive_datagrams`` for all that ``connection`` receives on."""
+    """``survive_datagrams`` and ``survive_reports`` for all that ``connection`` receives on."""
+    for transceiver in connection.getTransceivers():
+        survive_reports(transceiver.receiver, metrics)
     transports = {transceiver.receiver.transport for transceiver in connection.getTransceivers()}
     if connection.sctp is not None:
         transports.add(connection.sctp.transport)
@@ -103,6 +105,23 @@ def survive_datagrams(transport: RTCDtlsTransport, metrics: Metrics) -> None:
     transport._recv_next = receive_next  # type: ignore[method-assign]
     transport._handle_rtp_data = count_media  # type: ignore[method-assign]
     transport._handle_rtcp_data = count_report  # type: ignore[method-assign]
+
+
+def survive_reports(receiver: RTCRtpReceiver, metrics: Metrics) -> None:
+    """Keep a receiver report that cannot be written from ending the task that ``RTCPeerConnection.close`` waits for.
+
+    Timestamps that jump by days make numbers that it has no room for, and hundreds of senders one that is too long.
+    """
+    send = receiver._send_rtcp
+
+    async def send_report(packet: AnyRtcpPacket) -> None:
+        try:
+            await send(packet)
+        except Exception as error:
+            metrics.count("unsent_reports")
+            logger.debug("a receiver report is dropped: %r", error)
+
+    receiver._send_rtcp = send_report  # type: ignore[method-assign]
 
 
 async def is_answering(transport: RTCIceTransport, timeout_s: float) -> bool:

@@ -2,10 +2,16 @@ import aioice.ice
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.jitterbuffer import JitterBuffer
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtpPacket
 
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import _BUFFER, survive_datagrams, take_packets, use_loopback_when_alone
+from rtc_voice.rtc.aiortc_private import (
+    _BUFFER,
+    survive_datagrams,
+    survive_reports,
+    take_packets,
+    use_loopback_when_alone,
+)
 
 _HANDSHAKE_DONE = "_RTCDtlsTransport__handshake_done"
 
@@ -61,6 +67,18 @@ async def test_a_datagram_that_cannot_be_read_is_counted_and_forgotten(data: byt
     setattr(transport, _HANDSHAKE_DONE, True)
     await transport._recv_next()
     assert metrics.counters["peer_datagrams"] == 0
+    await pc.close()
+
+
+@pytest.mark.parametrize(("reports", "jitter"), [(1, 2**40), (300, 0)])
+async def test_a_report_that_cannot_be_written_is_counted_and_forgotten(reports: int, jitter: int) -> None:
+    pc = RTCPeerConnection()
+    receiver = pc.addTransceiver("audio").receiver
+    metrics = Metrics()
+    survive_reports(receiver, metrics)
+    info = RtcpReceiverInfo(1, 0, 0, highest_sequence=1, jitter=jitter, lsr=0, dlsr=0)
+    await receiver._send_rtcp(RtcpRrPacket(ssrc=1, reports=[info] * reports))
+    assert metrics.counters["unsent_reports"] == 1
     await pc.close()
 
 

@@ -70,6 +70,8 @@ async def test_no_datagram_harms_a_call_or_the_one_beside_it(rng: np.random.Gene
         transport = caller._pc.getSenders()[0].transport
         for _ in range(500):
             await transport._send_rtp(media(rng))
+        # A report on as many senders is longer than a packet may be.
+        await until(lambda: attacked.metrics.counters["unsent_reports"])
         for one, line in ((caller, attacked), (other, beside)):
             one.send(Hello("still here"))
             heard = len(one.heard)
