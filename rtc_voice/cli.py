@@ -161,6 +161,31 @@ def serve(
 
 
 @app.command()
+def local(
+    camera: Annotated[str | None, typer.Option(help="Camera, by a part of its name.")] = None,
+    microphone: Annotated[str | None, typer.Option(help="Microphone, by a part of its name.")] = None,
+    speakers: Annotated[str | None, typer.Option(help="Speakers, by a part of their name.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Video or picture in place of a camera.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Recording in place of a microphone; ends with it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="WAV file in place of speakers.")] = None,
+    headphones: Annotated[bool, typer.Option("--headphones", help="Open the microphone from the start.")] = False,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="Show the devices, and end.")] = False,
+    predictor: PredictorOption = "learned",
+) -> None:
+    """Type or speak at this machine in the voice of the face before its camera, without a call."""
+    if list_devices:
+        _list_devices()
+        return
+    from rtc_voice.bot import BotConfig
+    from rtc_voice.local.start import Places, run
+
+    places = Places(camera, microphone, speakers, video, audio, out, headphones)
+    _run(lambda: run(places, BotConfig(max_calls=1, predictor=predictor)))
+    if out is not None:
+        _out.print(str(out), soft_wrap=True)
+
+
+@app.command()
 def join(
     room: Annotated[str, typer.Argument(help="janus+ws://HOST:PORT/?room=1234&name=Voice (or janus+wss://).")],
     consented: Annotated[
@@ -623,6 +648,22 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: int, action: Callable[[]
         loop.add_signal_handler(number, action)
     except NotImplementedError:  # Windows
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(action))
+
+
+def _list_devices() -> None:
+    from rtc_voice.local.sound import list_sound_devices
+    from rtc_voice.rtc.camera import list_cameras
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("kind", "name", "system"):
+        table.add_column(title, overflow="fold")
+    for device, name in list_cameras().items():
+        table.add_row("camera", name, device)
+    for sound in list_sound_devices():
+        for kind, channels in (("microphone", sound.inputs), ("speakers", sound.outputs)):
+            if channels:
+                table.add_row(kind, sound.name, sound.system)
+    _out.print(table if table.rows else "no devices here; --video, --audio and --out take files instead")
 
 
 def _play(samples: Any, sample_rate: int) -> None:

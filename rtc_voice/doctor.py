@@ -141,14 +141,16 @@ def _cuda() -> Check:
 
 
 def _sound() -> Check:
-    remedy = "apt-get install libportaudio2 (only `say --play` needs it)"
+    remedy = "apt-get install libportaudio2 (only `local` and `say --play` need it)"
     try:
         import sounddevice
     except OSError:
         return Check("sound card", "optional", "PortAudio is not installed", remedy)
     devices = [d["name"] for d in sounddevice.query_devices() if d["max_output_channels"]]
     if not devices:
-        return Check("sound card", "optional", "PortAudio finds no output", "connect speakers (only `say --play`)")
+        return Check(
+            "sound card", "optional", "PortAudio finds no output", "connect speakers (only `local` and `say --play`)"
+        )
     return Check("sound card", "ok", f"{len(devices)} outputs, among them {devices[0]}")
 
 
@@ -157,7 +159,7 @@ def _camera() -> Check:
         return Check("camera", "optional", "the browser asks for it on the page")
     cameras = sorted(Path("/dev").glob("video*"))
     if not cameras:
-        return Check("camera", "optional", "none here", "connect one to use the page on this machine")
+        return Check("camera", "optional", "none here", "connect one to use `local` or the page on this machine")
     return Check("camera", "ok", ", ".join(str(c) for c in cameras))
 
 

@@ -27,12 +27,12 @@ def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command_and_fits_one_screen() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("demo", "serve", "say", "convert", "photo", "bench", "doctor"):
+    for command in ("demo", "serve", "local", "say", "convert", "photo", "bench", "doctor"):
         assert command in done.stdout
     assert len(done.stdout.splitlines()) <= 40
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "say", "convert", "photo", "bench", "doctor"])
+@pytest.mark.parametrize("command", ["demo", "serve", "local", "say", "convert", "photo", "bench", "doctor"])
 def test_help_of_each_command_fits_one_screen(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -80,6 +80,27 @@ class SpeechSource(Protocol):
         """Up to ``n_samples`` for playing at ``time_s``, ``[<= n_samples]``; None when nothing is waiting."""
 
 
+class FilledSpeech:
+    """What a source holds, made whole with silence: it neither raises nor waits. For any pace."""
+
+    def __init__(self, queue: SpeechSource, metrics: Metrics) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._declick = Declick(int(queue.sample_rate * FADE_S))
+
+    def next(self, n_samples: int, time_s: float) -> Samples:
+        """The next ``n_samples``, ``[n_samples]``, for playing at ``time_s``; what is missing counts as late."""
+        try:
+            samples = self._queue.pull(n_samples, time_s)
+        except Exception:
+            logger.exception("the source of speech failed; silence goes out")
+            self._metrics.count("failed_pulls")
+            return self._declick.fill(None, n_samples)
+        if self._queue.expecting and (samples is None or samples.size < n_samples):
+            self._metrics.count("late_chunks")
+        return self._declick.fill(samples, n_samples)
+
+
 class SpeechTrack(MediaStreamTrack):
     """What a source holds as 20 ms frames of s16 mono, each at its time; silence when it holds nothing.
 
@@ -96,7 +117,7 @@ class SpeechTrack(MediaStreamTrack):
         self.sample_rate = queue.sample_rate  # Hz
         self._frame_samples = queue.sample_rate * AUDIO.chunk_ms // 1000
         self._pacer = Pacer(self._frame_samples / queue.sample_rate, clock, metrics)
-        self._declick = Declick(int(queue.sample_rate * FADE_S))
+        self._speech = FilledSpeech(queue, metrics)
 
     async def recv(self) -> av.AudioFrame:
         """The next frame, at its time."""
@@ -108,19 +129,9 @@ class SpeechTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         number = await self._pacer.wait()
-        return self._declick.fill(self._pull(), self._frame_samples), number
-
-    def _pull(self) -> Samples | None:
-        try:
-            samples = self._queue.pull(self._frame_samples, self._clock.now())
-        except Exception:
-            logger.exception("the source of a speech track failed; silence goes out")
-            self.metrics.count("failed_pulls")
-            return None
+        samples = self._speech.next(self._frame_samples, self._clock.now())
         self._pacer.hurry(self._queue.hurry_s)
-        if self._queue.expecting and (samples is None or samples.size < self._frame_samples):
-            self.metrics.count("late_chunks")
-        return samples
+        return samples, number
 
 
 class OpusTrack(MediaStreamTrack):
