@@ -122,7 +122,7 @@ class SpeechTrack(MediaStreamTrack):
     async def recv(self) -> av.AudioFrame:
         """The next frame, at its time."""
         samples, number = await self.next()
-        return _audio_frame(samples, number * self._frame_samples, self.sample_rate)
+        return audio_frame(samples, number * self._frame_samples, self.sample_rate)
 
     async def next(self) -> tuple[Samples, int]:
         """The samples of the next frame, at its time, and its number."""
@@ -197,7 +197,8 @@ class PictureTrack(MediaStreamTrack):
         return frame
 
 
-def _audio_frame(samples: Samples, pts: int, sample_rate: int) -> av.AudioFrame:
+def audio_frame(samples: Samples, pts: int, sample_rate: int) -> av.AudioFrame:
+    """``samples``, peak 1, ``[T]``, as s16 mono whose first one is number ``pts``."""
     whole = np.nan_to_num(samples * 32767.0, nan=0.0)
     frame = av.AudioFrame.from_ndarray(whole.clip(-32768, 32767).astype(np.int16)[None], format="s16", layout="mono")
     frame.sample_rate = sample_rate
