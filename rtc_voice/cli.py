@@ -18,6 +18,7 @@ from rich.table import Table
 
 import rtc_voice
 from rtc_voice.errors import AudioError, InputError, MissingPartError, PictureError, RtcVoiceError
+from rtc_voice.log import JsonLines
 from rtc_voice.output import check_place
 
 app = typer.Typer(
@@ -79,12 +80,15 @@ def main() -> None:
 def options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, to standard error.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log as JSON, an object a line.")] = False,
 ) -> None:
     """A face in a call gets a voice."""
     if version:
         _out.print(rtc_voice.__version__)
         raise typer.Exit
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if log_json:
+        logging.getLogger().handlers[0].setFormatter(JsonLines())
     logging.getLogger("rtc_voice").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
