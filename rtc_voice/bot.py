@@ -94,11 +94,10 @@ class Bot:
         """Calls at once."""
         return self.config.max_calls
 
-    async def open_call(self, sdp: str, type: str) -> tuple[str, Mapping[str, str]]:
-        """Answer an offer; returns the call's id and the answer.
+    def admit(self) -> None:
+        """Return if one more call may come.
 
         Raises:
-            ProtocolError: the offer cannot be used.
             CapacityError: all calls are taken, or this machine has too much to do.
         """
         assert self._parts is not None, "enter the bot first"
@@ -108,6 +107,16 @@ class Bot:
             raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
         if self.calls:  # nobody's sound suffers from the first
             self._parts.load.check()
+
+    async def open_call(self, sdp: str, type: str) -> tuple[str, Mapping[str, str]]:
+        """Answer an offer; returns the call's id and the answer.
+
+        Raises:
+            ProtocolError: the offer cannot be used.
+            CapacityError: all calls are taken, or this machine has too much to do.
+        """
+        assert self._parts is not None, "enter the bot first"
+        self.admit()
         call = Call(secrets.token_urlsafe(12), self._parts, connect=self._connect, on_gone=self._on_gone)
         self.calls[call.id] = call
         try:

@@ -49,6 +49,10 @@ IceServers = Annotated[
     typer.Option(help="STUN or TURN server, URL[,USER,PASSWORD]; repeat it. The first of each kind is used."),
 ]
 RelayOnly = Annotated[bool, typer.Option("--relay-only", help="Send and receive through the TURN server only.")]
+Consented = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME of somebody who has agreed, as the room shows it; you answer for it. Repeat it."),
+]
 Token = Annotated[
     str | None,
     typer.Option(envvar="RTC_VOICE_TOKEN", help="What clients must send; on addresses of a network one is made up."),
@@ -123,6 +127,7 @@ def serve(
     mode: Annotated[Mode, typer.Option(help="echo gives everybody their own sound back, to measure the road.")] = (
         Mode.voice
     ),
+    consented: Consented = None,
     token: Token = None,
     origin: Origins = None,
     tls_cert: TlsCert = None,
@@ -131,8 +136,9 @@ def serve(
     relay_only: RelayOnly = False,
     predictor: PredictorOption = "learned",
 ) -> None:
-    """The bot alone: answers offers at /offer and serves the page."""
+    """The bot alone: answers offers at /offer, WHIP at /whip/NAME and WHEP at /whep/NAME, and serves the page."""
     ice = _ice(ice_server, relay_only)
+    names = frozenset(consented or [])
     door = _door(host, port, token, frozenset(origin or []), cert=tls_cert, key=tls_key, ice=ice)
 
     def make_bot() -> Any:
@@ -150,8 +156,10 @@ def serve(
         status = _err.status("loading models …")
         status.start()
         try:
-            async with _serving(bot, door, pages=mode is Mode.voice) as url:
+            serving = _serving(bot, door) if mode is Mode.echo else _serving_voices(bot, door, names)
+            async with serving as url:
                 status.stop()
+                _say_what_consent_means(names)
                 # The first line of output is the address, for scripts.
                 print(door.invitation(url), flush=True)  # noqa: T201
                 _err.print("Ctrl-C ends it.")
@@ -191,11 +199,13 @@ def local(
 
 @app.command()
 def join(
-    room: Annotated[str, typer.Argument(help="janus+ws://HOST:PORT/?room=1234&name=Voice (or janus+wss://).")],
-    consented: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME of somebody who has agreed, as the room shows it; you answer for it. Repeat it."),
-    ] = None,
+    room: Annotated[
+        str,
+        typer.Argument(
+            help="janus+ws://HOST:PORT/?room=1234&name=Voice, or whip+https://HOST/VOICE?whep=https://HOST/NAME&name=NAME"
+        ),
+    ],
+    consented: Consented = None,
     mix: Annotated[bool, typer.Option("--mix", help="One track for all voices, instead of one each.")] = False,
     max_voices: Annotated[int, typer.Option(help="Voices at once.", min=1, max=64)] = 4,
     host: Host = "127.0.0.1",
@@ -535,8 +545,29 @@ def _door(
 
 
 @asynccontextmanager
-async def _serving(bot: Any, door: _Door, *, pages: bool = True) -> AsyncIterator[str]:
-    """A ``Bot`` or an ``Echo`` behind a web server: its address."""
+async def _serving_voices(bot: Any, door: _Door, consented: frozenset[str] = frozenset()) -> AsyncIterator[str]:
+    """A ``Bot`` behind a web server, with a room of its own for WHIP and WHEP: its address."""
+    from rtc_voice.room import RoomBot, RoomConfig
+    from rtc_voice.rtc.signaling import links, whip_endpoint
+    from rtc_voice.rtc.signaling.hosted import HostedRoom
+    from rtc_voice.rtc.signaling.http import Pages
+
+    hosted = HostedRoom(bot.admit, clock=bot.clock, metrics=bot.metrics, ice=door.ice)
+    room = RoomBot(bot, hosted, RoomConfig(consented))
+    web_dir = _web_folder()
+    more = [*whip_endpoint.routes(hosted, door.ice), *links.routes(room.member_of, Pages(web_dir))]
+    await room.join()  # before anybody can come
+    async with _serving(bot, door, web_dir, more) as url:
+        room.on_newcomer = lambda who: _show_link(who, url, door.access.token)
+        try:
+            yield url
+        finally:
+            await room.leave()
+
+
+@asynccontextmanager
+async def _serving(bot: Any, door: _Door, web_dir: Path | None = None, more: Any = ()) -> AsyncIterator[str]:
+    """A ``Bot`` or an ``Echo`` behind a web server, which also answers ``more`` routes: its address."""
     from rtc_voice.rtc.signaling import http
 
     async with bot:
@@ -547,9 +578,10 @@ async def _serving(bot: Any, door: _Door, *, pages: bool = True) -> AsyncIterato
             add_candidate=bot.add_candidate,
             health=bot.health,
             max_calls=bot.max_calls,
-            web_dir=_web_folder() if pages else None,
+            web_dir=web_dir,
             access=door.access,
             ice=door.ice,
+            more=more,
         )
         async with http.serve(application, door.host, door.port, door.tls) as real_port:
             yield door.url(real_port)
@@ -558,17 +590,19 @@ async def _serving(bot: Any, door: _Door, *, pages: bool = True) -> AsyncIterato
 async def _join(address: str, config: Any, room_config: Any, host: str, port: int) -> None:
     from rtc_voice.bot import Bot
     from rtc_voice.room import RoomBot
-    from rtc_voice.rtc.signaling import http, links
+    from rtc_voice.rtc.signaling import http, links, whip
     from rtc_voice.rtc.signaling.janus import JanusAddress, JanusRoom
 
-    where = JanusAddress.parse(address)
+    is_whip = address.startswith(whip.SCHEMES)
+    where: Any = whip.WhipAddress.parse(address) if is_whip else JanusAddress.parse(address)
+    make_signaling: Any = whip.WhipSignaling if is_whip else JanusRoom
     stopped = _stop_signals()
     status = _err.status("loading models …")
     status.start()
     try:
         async with Bot(config) as bot:
             status.update("joining the room …")
-            signaling = JanusRoom(where, clock=bot.clock, metrics=bot.metrics, ice=config.ice)
+            signaling = make_signaling(where, clock=bot.clock, metrics=bot.metrics, ice=config.ice)
             room = RoomBot(bot, signaling, room_config)
             pages = links.create_app(room.member_of, _web_folder())
             async with http.serve(pages, host, port) as real_port:
@@ -577,7 +611,7 @@ async def _join(address: str, config: Any, room_config: Any, host: str, port: in
                 status.stop()
                 _say_what_consent_means(room_config.consented)
                 # The first line of output says that the bot is there, for scripts.
-                print(f"joined {where.room} as {where.name}", flush=True)  # noqa: T201
+                print(f"joined {where}", flush=True)  # noqa: T201
                 _err.print("Ctrl-C leaves.")
                 await stopped.wait()
                 await bot.drain()
@@ -594,9 +628,10 @@ def _say_what_consent_means(names: frozenset[str]) -> None:
         )
 
 
-def _show_link(who: Any, url: str) -> None:
+def _show_link(who: Any, url: str, token: str | None = None) -> None:
     """Their own link, for the operator to hand to them: whoever has it speaks for them."""
-    print(f"{who.name}\t{url}/p/{who.token}", flush=True)  # noqa: T201
+    admission = f"?token={token}" if token else ""
+    print(f"{who.name}\t{url}/p/{who.token}{admission}", flush=True)  # noqa: T201
 
 
 def _web_folder() -> Path:
@@ -617,7 +652,7 @@ async def _demo(config: Any, host: str, port: int, photo: Path, *, once: bool, o
     status = _err.status("loading models …")
     status.start()
     try:
-        async with _serving(Bot(config), door) as url:
+        async with _serving_voices(Bot(config), door) as url:
             status.update("calling myself: a portrait joins, types a sentence and speaks one …")
             call = await call_oneself(post_offer(f"{url}/offer", door.access.token), photo)
             status.update("drawing the report …")

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from rtc_voice.bot import Bot
 from rtc_voice.call import Call
 from rtc_voice.errors import RtcVoiceError
-from rtc_voice.rtc.link import Link
 from rtc_voice.rtc.mix import Mix
 from rtc_voice.rtc.protocol import Cancel, Consent, Forget, Hello, Inbound, Say, SetMode, dump
-from rtc_voice.rtc.signaling.room import Participant, Signaling
+from rtc_voice.rtc.signaling.room import Carrier, Participant, Signaling, voice_name
 from rtc_voice.rtc.tracks import SpeechSource
 
 logger = logging.getLogger(__name__)
@@ -256,7 +255,7 @@ class Member:
             await asyncio.gather(before, return_exceptions=True)
         tries = 0
         while True:
-            links: list[Link] = []
+            links: list[Carrier] = []
             try:
                 links.append(await self._signaling.subscribe(self.participant.id, self.call))
                 links.append(await self._speak())
@@ -271,12 +270,12 @@ class Member:
             await asyncio.sleep(min(LAST_PAUSE_S, FIRST_PAUSE_S * 2**tries))
             tries += 1
 
-    async def _speak(self) -> Link:
+    async def _speak(self) -> Carrier:
         if self._mix is not None:
             return await self._mix.add(self.call)
-        return await self._signaling.publish(f"{self.participant.name} · voice", self.call.queue)
+        return await self._signaling.publish(voice_name(self.participant.name), self.call.queue)
 
-    async def _retract(self, links: list[Link]) -> None:
+    async def _retract(self, links: list[Carrier]) -> None:
         for link in links:
             if self._mix is not None and self._mix.holds(link):
                 self._mix.remove(self.call)
@@ -291,10 +290,10 @@ class _MixedVoice:
         self._signaling = signaling
         self._bot = bot
         self._mix: Mix | None = None
-        self._link: Link | None = None
+        self._link: Carrier | None = None
         self._lock = asyncio.Lock()
 
-    async def add(self, call: Call) -> Link:
+    async def add(self, call: Call) -> Carrier:
         """The common link, with ``call``'s voice on it."""
         async with self._lock:
             if self._mix is None:
@@ -306,7 +305,7 @@ class _MixedVoice:
         self._mix.add(call.queue)
         return self._link
 
-    def holds(self, link: Link) -> bool:
+    def holds(self, link: Carrier) -> bool:
         """Whether ``link`` is the common one."""
         return link is self._link
 
@@ -322,7 +321,7 @@ class _MixedVoice:
             await self._signaling.retract(link)
 
 
-async def _any_lost(links: list[Link]) -> None:
+async def _any_lost(links: list[Carrier]) -> None:
     waits = [asyncio.ensure_future(link.lost.wait()) for link in links]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -10,10 +10,17 @@ from aiortc.mediastreams import MediaStreamTrack
 
 from rtc_voice.errors import ProtocolError
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.aiortc_private import guard_transports, take_packets, use_loopback_when_alone
+from rtc_voice.rtc.aiortc_private import guard_transports, is_answering, take_packets, use_loopback_when_alone
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.listener import tell
-from rtc_voice.rtc.peer import BAD_DESCRIPTION, MAX_BUFFERED_BYTES, ask_for_copies, opus_only
+from rtc_voice.rtc.peer import (
+    ANSWER_S,
+    BAD_DESCRIPTION,
+    MAX_BUFFERED_BYTES,
+    add_candidate,
+    ask_for_copies,
+    opus_only,
+)
 from rtc_voice.rtc.playout import Samples
 from rtc_voice.rtc.receive import AudioReceiver, drain, receive_video
 from rtc_voice.rtc.tracks import OpusTrack, SpeechSource, SpeechTrack
@@ -44,7 +51,8 @@ class Link:
     ``lost`` is set when it fails, or when a connection that stood is ended by the server; not by ``close``.
 
     Args:
-        silence_s: how long nothing may come before it counts as lost; None where a pause is no sign of it.
+        silence_s: how long nothing may come before the other end is asked whether it is there, and counts as lost if
+            it does not answer; None where somebody else tells.
     """
 
     def __init__(
@@ -67,7 +75,7 @@ class Link:
         self._ear: Ear | None = None
         self._audio: AudioReceiver | None = None
         self._on_text: Callable[[str], None] | None = None
-        self._voice: OpusTrack | None = None
+        self._voice: MediaStreamTrack | None = None
         self._channel: RTCDataChannel | None = None
         self._connected = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,11 +83,18 @@ class Link:
 
     def speak(self, source: SpeechSource) -> None:
         """Let it carry what ``source`` holds."""
-        self._voice = OpusTrack(SpeechTrack(source, self._clock, self._metrics))
-        self._pc.addTransceiver(self._voice, direction="sendonly").setCodecPreferences(opus_only())
+        self.carry(OpusTrack(SpeechTrack(source, self._clock, self._metrics)))
+
+    def carry(self, voice: MediaStreamTrack) -> None:
+        """Let it carry a track of Opus packets, which ends with it."""
+        self._voice = voice
+        self._pc.addTransceiver(voice, direction="sendonly").setCodecPreferences(opus_only())
 
     def listen(self, ear: Ear, kinds: Sequence[str] = ()) -> None:
-        """Hand what comes to ``ear``; to offer it ourselves, name the ``kinds`` wanted: audio, video."""
+        """Hand what comes to ``ear``.
+
+        Name the ``kinds`` wanted, audio or video, to offer them ourselves, or to take no sound but Opus.
+        """
         self._ear = ear
         self._audio = AudioReceiver(
             lambda samples, _: tell(self._metrics, ear.on_samples, samples),
@@ -119,8 +134,15 @@ class Link:
             ProtocolError: the offer cannot be used.
         """
         await self._describe(sdp, "offer")
-        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        try:
+            await self._pc.setLocalDescription(await self._pc.createAnswer())
+        except BAD_DESCRIPTION as error:
+            raise ProtocolError(f"the offer cannot be used: {error!r:.120}", code="bad-offer") from error
         return ask_for_copies(str(self._pc.localDescription.sdp))
+
+    async def add_candidate(self, candidate: str, mid: str | None, line: int | None = None) -> None:
+        """Take one more address of the other end (``candidate:…``); ProtocolError if it is none."""
+        await add_candidate(self._pc, candidate, mid, line)
 
     async def connected(self) -> None:
         """Wait until the connection stands.
@@ -202,11 +224,16 @@ class Link:
 
     async def _watch_silence(self, limit_s: float) -> None:
         received, since = -1, self._clock.now()
-        while self._clock.now() - since < limit_s:
+        while True:
             await self._clock.sleep_until(self._clock.now() + 1.0)
             report = await self._pc.getStats()
             now_received = sum(stats.packetsReceived for stats in report.values() if stats.type == "transport")
             if now_received != received:
                 received, since = now_received, self._clock.now()
+            elif self._clock.now() - since >= limit_s and not await self._is_there():
+                break
         self._metrics.count("silent_links")
         self.lost.set()
+
+    async def _is_there(self) -> bool:
+        return await is_answering(self._pc.getTransceivers()[0].receiver.transport.transport, ANSWER_S)

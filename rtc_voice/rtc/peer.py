@@ -157,12 +157,7 @@ class Peer:
         Raises:
             ProtocolError: not a candidate.
         """
-        try:
-            parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
-            parsed.sdpMid, parsed.sdpMLineIndex = mid, line
-            await self._pc.addIceCandidate(parsed)
-        except BAD_DESCRIPTION as error:
-            raise ProtocolError(f"not a candidate: {candidate!r:.80}", code="bad-candidate") from error
+        await add_candidate(self._pc, candidate, mid, line)
 
     def send(self, text: str) -> bool:
         """Send a message, or keep it until the peer has opened the data channel; False if it was dropped."""
@@ -285,17 +280,43 @@ def opus_only() -> list[RTCRtpCodecCapability]:
     return [codec for codec in capabilities.codecs if codec.mimeType == "audio/opus"] if capabilities else []
 
 
-def check_offer(sdp: str, type: str) -> None:
-    """Check what aiortc passes silently or notices only when the answer has gone out.
+async def add_candidate(connection: RTCPeerConnection, candidate: str, mid: str | None, line: int | None) -> None:
+    """Let ``connection`` try one more address of its peer (``candidate:…``).
 
     Raises:
-        ProtocolError: it is no offer to receive our audio over DTLS; or what aiortc raises for unreadable text.
+        ProtocolError: not a candidate.
+    """
+    try:
+        parsed = candidate_from_sdp(candidate.removeprefix("candidate:"))
+        parsed.sdpMid, parsed.sdpMLineIndex = mid, line
+        await connection.addIceCandidate(parsed)
+    except BAD_DESCRIPTION as error:
+        raise ProtocolError(f"not a candidate: {candidate!r:.80}", code="bad-candidate") from error
+
+
+def check_offer(sdp: str, type: str) -> None:
+    """Check that it is an offer to receive our audio.
+
+    Raises:
+        ProtocolError: it is none, or ``read_offer`` finds it wanting.
     """
     if type != "offer":
         raise ProtocolError(f"a description of type {type!r:.40}", "send an offer", "bad-offer")
-    description = SessionDescription.parse(sdp)
+    description = read_offer(sdp)
     if not any(media.kind == "audio" and media.direction in ("recvonly", "sendrecv") for media in description.media):
         raise ProtocolError("the offer has no audio that we could speak on", "offer sendrecv audio", "bad-offer")
+
+
+def read_offer(sdp: str) -> SessionDescription:
+    """An offer, checked for what aiortc passes silently or notices only when the answer has gone out.
+
+    Raises:
+        ProtocolError: it cannot be read, or its media are not encrypted, or contradict each other.
+    """
+    try:
+        description = SessionDescription.parse(sdp)
+    except BAD_DESCRIPTION as error:
+        raise ProtocolError(f"the offer cannot be read: {error!r:.120}", code="bad-offer") from error
     for media in description.media:
         if media.kind not in ("audio", "video", "application"):
             raise ProtocolError(f"the offer has media of kind {media.kind!r:.40}", "audio, video, data", "bad-offer")
@@ -305,3 +326,4 @@ def check_offer(sdp: str, type: str) -> None:
     bundled = [name for group in description.group if group.semantic == "BUNDLE" for name in group.items]
     if len(set(names)) < len(names) or not set(bundled) <= set(names):
         raise ProtocolError("the offer's media ids do not match its bundle", "give each one its own", "bad-offer")
+    return description

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,8 +144,9 @@ def create_app(
     web_dir: Path | None = None,
     access: Access = Access(),  # noqa: B008 - frozen
     ice: IceConfig = DIRECT,
+    more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """The application: offers, health, and the page in ``web_dir`` if there is one."""
+    """The application: offers, health, ``more``, and the page in ``web_dir`` if there is one."""
     routes = _Routes(CallDesk(open_call, close_call, live_calls, add_candidate, max_calls))
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=guards(access))
     for path in OFFER_PATHS:
@@ -163,6 +164,7 @@ def create_app(
 
     app.router.add_get("/health", say_health)
     app.router.add_get("/config", say_config)
+    app.router.add_routes(more)
     if web_dir is not None:
         app.router.add_get("/{path:.*}", Pages(web_dir).page)
     return app

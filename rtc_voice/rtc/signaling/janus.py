@@ -19,7 +19,7 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.link import Ear, Link
 from rtc_voice.rtc.signaling.janus_session import JanusError, JanusHandle, JanusSession, Json
-from rtc_voice.rtc.signaling.room import Participant, RoomEvents
+from rtc_voice.rtc.signaling.room import Carrier, Participant, RoomEvents
 from rtc_voice.rtc.tracks import SpeechSource
 from rtc_voice.timing import Clock
 
@@ -49,6 +49,9 @@ class JanusAddress:
     name: str
     pin: str | None = None
     secrets: dict[str, str] = field(default_factory=dict)  # token, apisecret
+
+    def __str__(self) -> str:
+        return f"{self.room} as {self.name}"
 
     @classmethod
     def parse(cls, text: str) -> "JanusAddress":
@@ -106,7 +109,7 @@ class JanusRoom:
         self._events: RoomEvents
         self._feeds: dict[str, _Feed] = {}
         self._own: set[int | str] = set()  # our own voices are no participants
-        self._handles: dict[Link, JanusHandle] = {}
+        self._handles: dict[Carrier, JanusHandle] = {}
         self._chat: Link | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._staying: asyncio.Task[None] | None = None
@@ -191,7 +194,7 @@ class JanusRoom:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        links = [
+        links: list[Carrier] = [
             *self._handles,
             *(f.chat for f in self._feeds.values() if f.chat),
             *([self._chat] if self._chat else []),
@@ -330,12 +333,12 @@ class JanusRoom:
             raise
         return link
 
-    async def retract(self, link: Link) -> None:
+    async def retract(self, carrier: Carrier) -> None:
         """Give the link's handle back, so that the room hears of it, and close it."""
-        handle = self._handles.pop(link, None)
+        handle = self._handles.pop(carrier, None)
         if handle is not None:
             await handle.detach()
-        await link.close()
+        await carrier.close()
 
 
 async def _when_fed(handle: JanusHandle, body: Json) -> tuple[Json, str | None]:

@@ -37,9 +37,8 @@ class Linked(Protocol):
         """Send how things stand."""
 
 
-def create_app(participant_of: Callable[[str], Linked | None], web_dir: Path) -> web.Application:
-    """The application: ``participant_of`` finds whose link holds a token."""
-    pages = Pages(web_dir)
+def routes(participant_of: Callable[[str], Linked | None], pages: Pages) -> list[web.RouteDef]:
+    """What a server answers at the links: ``participant_of`` finds whose link holds a token."""
 
     def find(request: web.Request) -> Linked:
         participant = participant_of(request.match_info["token"])
@@ -60,9 +59,14 @@ def create_app(participant_of: Callable[[str], Linked | None], web_dir: Path) ->
         await _converse(socket, participant)
         return socket
 
+    return [web.get("/p/{token}", page), web.get("/p/{token}/messages", messages)]
+
+
+def create_app(participant_of: Callable[[str], Linked | None], web_dir: Path) -> web.Application:
+    """An application with the links alone."""
+    pages = Pages(web_dir)
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=guards(Access()))
-    app.router.add_get("/p/{token}", page)
-    app.router.add_get("/p/{token}/messages", messages)
+    app.router.add_routes(routes(participant_of, pages))
     app.router.add_get("/{path:.+}", pages.page)
     return app
 

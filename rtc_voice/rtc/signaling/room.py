@@ -1,13 +1,14 @@
 """What the bot needs of a room that others run: who is there, what they show and say, and a place for each voice.
 
-A room brings participants to the bot (``janus``, ``whip``). Over ``http`` they come by themselves, one offer each, so
-there is nobody to ask who is there: that way has no need of this.
+A room brings participants to the bot (``janus``, ``whip``, ``hosted``). Over ``http`` they come by themselves, one
+offer each, so there is nobody to ask who is there: that way has no need of this.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from rtc_voice.rtc.link import Ear, Link
+from rtc_voice.rtc.link import Ear
 from rtc_voice.rtc.tracks import SpeechSource
 
 
@@ -17,6 +18,22 @@ class Participant:
 
     id: str  # the room's own
     name: str  # what they call themselves; nobody vouches for it
+
+
+def voice_name(participant: str) -> str:
+    """What the room calls the voice of somebody who calls themselves ``participant``."""
+    return f"{participant} · voice"
+
+
+class Carrier(Protocol):
+    """What brings a participant's media, or takes a voice into the room: a ``Link``, or a ``Broadcast``."""
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when it has failed."""
+
+    async def close(self) -> None:
+        """End it; calling it again does nothing more."""
 
 
 class RoomEvents(Protocol):
@@ -49,13 +66,13 @@ class Signaling(Protocol):
             ProtocolError: the server is not what its address says.
         """
 
-    async def subscribe(self, participant_id: str, ear: Ear) -> Link:
+    async def subscribe(self, participant_id: str, ear: Ear) -> Carrier:
         """Their sound and pictures, once they come. ProtocolError if that fails."""
 
-    async def publish(self, name: str, source: SpeechSource) -> Link:
+    async def publish(self, name: str, source: SpeechSource) -> Carrier:
         """Let ``source`` be heard in the room under ``name``. ProtocolError if that fails."""
 
-    async def retract(self, link: Link) -> None:
+    async def retract(self, carrier: Carrier) -> None:
         """Take back what ``subscribe`` or ``publish`` gave, and close it."""
 
     def chat(self, text: str) -> None:

@@ -1,65 +1,27 @@
 """Rooms of a real Janus: two of us in one room, one speaks and the other hears."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import av
-import numpy as np
 import pytest
 
 from rtc_voice.errors import InputError, ProtocolError
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import ChunkQueue, Samples
+from rtc_voice.rtc.playout import ChunkQueue
 from rtc_voice.rtc.signaling.janus import FIRST_PAUSE_S, LAST_PAUSE_S, JanusAddress, JanusRoom, pause_s
-from rtc_voice.rtc.signaling.room import Participant
 from rtc_voice.timing import MonotonicClock
 from tests.rooms.servers import PIN, ROOM, JanusServer
-
-TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(1_200) / 24_000)).astype(np.float32)
-PATIENCE_S = 60.0  # for a busy machine; each step takes some hundred milliseconds
+from tests.rtc.signaling.attendee import TONE, Attendee, until
 
 
-class Guest:
-    """Keeps what a room reports, and hears."""
+class Guest(Attendee):
+    """Somebody in a room of Janus."""
 
     def __init__(self, janus: JanusServer, name: str, room: int = ROOM, more: str = "") -> None:
+        super().__init__()
         address = JanusAddress.parse(f"janus+{janus.url}?room={room}&name={name}{more}")
         self.metrics = Metrics()
         self.room = JanusRoom(address, clock=MonotonicClock(), metrics=self.metrics)
-        self.queue = ChunkQueue(24_000, 1_000)
-        self.there: dict[str, str] = {}  # id by name
-        self.told: list[str] = []
-        self.texts: list[tuple[str, str]] = []
-        self.loudest = 0.0
-
-    def on_joined(self, participant: Participant) -> None:
-        self.there[participant.name] = participant.id
-
-    def on_left(self, participant_id: str) -> None:
-        self.there = {name: id for name, id in self.there.items() if id != participant_id}
-
-    def on_chat(self, participant_id: str, text: str) -> None:
-        self.texts.append((participant_id, text))
-
-    def on_away(self) -> None:
-        self.told.append("away")
-        self.there.clear()
-
-    def on_back(self) -> None:
-        self.told.append("back")
-
-    def on_samples(self, samples: Samples) -> None:
-        self.loudest = max(self.loudest, float(np.abs(samples).max()))
-
-    def on_pause(self) -> None:
-        """Nothing to do."""
-
-    def on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
-        raise AssertionError("nobody sends pictures")
-
-    def on_video_ended(self) -> None:
-        raise AssertionError("nobody sends pictures")
 
 
 @asynccontextmanager
@@ -71,13 +33,6 @@ async def inside(*guests: Guest) -> AsyncIterator[None]:
     finally:
         for guest in guests:
             await guest.room.leave()
-
-
-async def until(is_so: Callable[[], object], meanwhile: Callable[[], object] = lambda: None) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_so():
-            meanwhile()
-            await asyncio.sleep(0.02)
 
 
 async def hears(speaker: Guest, listener: Guest, name: str) -> None:
