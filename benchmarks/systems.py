@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+import pyworld
 import torch
 from numpy.typing import NDArray
 
@@ -34,10 +35,11 @@ def copies() -> dict[str, System]:
 
 
 def voice_changers() -> dict[str, System]:
-    """What knows nothing of a voice but its pitch and its size."""
+    """What knows nothing of a voice but its pitch and its size: by this project's vocoder and by WORLD."""
     return {
         "f0_shift": lambda samples, _, wanted: _moved(samples, wanted, with_formants=False),
         "f0_and_formant_shift": lambda samples, _, wanted: _moved(samples, wanted, with_formants=True),
+        "world_shift": _moved_by_world,
     }
 
 
@@ -89,6 +91,20 @@ def _moved(samples: Samples, wanted: Voice, *, with_formants: bool) -> Samples:
         own = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
         moved = Features(warp_envelope(heard.envelope, wanted.tract / own), moved.f0, moved.aperiodicity)
     return _synthesis(chain, moved, wanted)
+
+
+def _moved_by_world(samples: Samples, own: Voice, wanted: Voice) -> Samples:
+    """F0 and formants moved by what is known of both voices, with all of the recording's future known.
+
+    WORLD (Morise 2016, https://doi.org/10.1587/transinf.2015EDP7457) has no trained part: a plain voice changer.
+    """
+    rate, sound = AUDIO.sample_rate, samples.astype(np.float64)
+    f0, envelope, aperiodicity = pyworld.wav2world(sound, rate)
+    bins = np.arange(envelope.shape[1])
+    read = (bins * wanted.tract / own.tract).clip(0, bins[-1])
+    moved = np.exp([np.interp(read, bins, np.log(row)) for row in envelope])
+    made: NDArray[np.float64] = pyworld.synthesize(f0 * wanted.f0_hz / own.f0_hz, moved, aperiodicity, rate)
+    return made[: len(samples)].clip(-1, 1).astype(np.float32)
 
 
 @torch.inference_mode()

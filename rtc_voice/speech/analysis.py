@@ -57,7 +57,7 @@ class SpeechAnalysis(nn.Module):
     def step(self, chunk: Tensor, state: State) -> Features:
         """The features of the next ``[B, T]`` samples, ``T`` a multiple of the hop; ``state`` moves in place."""
         frames = slide(state["history"], chunk).unfold(1, FRAME, self.hop)
-        f0, _ = self.pitch.step(frames, state["pitch"])
+        f0 = self.pitch.step(frames, state["pitch"])
         margin = (FRAME - ENVELOPE_FRAME) // 2
         envelope = self.envelope(frames[..., margin : FRAME - margin], f0)
         noise = self.correction.step(self.aperiodicity(frames, f0), f0, state["noise"])
@@ -67,7 +67,7 @@ class SpeechAnalysis(nn.Module):
         """F0 and the uncorrected shares of noise of a whole signal ``[B, T]``, what the correction is trained on."""
         state = self.init_state(samples.shape[0])
         frames = slide(state["history"], samples).unfold(1, FRAME, self.hop)
-        f0, _ = self.pitch.step(frames, state["pitch"])
+        f0 = self.pitch.step(frames, state["pitch"])
         return f0, self.aperiodicity(frames, f0)
 
     def forward(self, samples: Tensor) -> Features:

@@ -7,25 +7,24 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.interpolation import lerp
 from rtc_voice.speech.streaming import State
+from rtc_voice.speech.voicing import load_voicing
 
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0
 _STATES_PER_OCTAVE = 48
 _JUMP = 12  # states that F0 may move in one hop: a quarter of an octave
-_UNVOICED_STRENGTH = 0.45  # Praat's voicing threshold
-_SILENCE = 0.02  # amplitude, relative to the running peak, below which nothing is voiced
+_LOW_CUT_HZ = 75.0  # below it microphones rumble
 _OCTAVE_COST = 0.02  # favours the higher of two candidates an octave apart
 _JUMP_COST = 0.9  # per octave of movement in one hop
-_TOGGLE_COST = 0.12  # between voiced and unvoiced
-_PEAK_DECAY = 0.995  # of the running peak, per hop: halves in 1.4 s
+_RESTART_COST = 0.24  # of a path that begins anew anywhere
 
 
 class PitchTracker(nn.Module):
     """F0 of each frame: autocorrelation candidates, then the best path so far.
 
     Candidates are the window-corrected autocorrelation of Boersma 1993, "Accurate short-term analysis of the
-    fundamental frequency and the harmonics-to-noise ratio of a sampled sound" (the method of Praat), taken below 2 kHz.
-    The path is the forward pass of Viterbi's algorithm over log-spaced F0 states and one unvoiced state; as there is no
-    trace back, nothing is waited for.
+    fundamental frequency and the harmonics-to-noise ratio of a sampled sound" (the method of Praat), taken from 75 Hz
+    to 2 kHz. The path is the forward pass of Viterbi's algorithm over log-spaced F0 states; as there is no trace back,
+    nothing is waited for. Which rows are voiced, a small network says.
     """
 
     window: Tensor
@@ -49,69 +48,53 @@ class PitchTracker(nn.Module):
         for name, value in {
             "window": window,
             "lag_gain": overlap[0] / overlap[:longest],
-            "band": 0.5 - 0.5 * torch.tanh((hz - 2000) / 300),
+            "band": (0.5 - 0.5 * torch.tanh((hz - 2000) / 300)) / (1 + (_LOW_CUT_HZ / hz.clamp(min=1)) ** 8),
             "state_lags": sample_rate / f0,
             "octave_cost": _OCTAVE_COST * torch.log2(CEILING_HZ / f0),
             "jump_cost": _JUMP_COST * jump,
         }.items():
             self.register_buffer(name, value.float(), persistent=False)
+        self.voicing = load_voicing(sample_rate, self.n_fft)
 
     def init_state(self, batch: int) -> State:
-        """Nothing heard yet: all paths equal, ``score`` ``[batch, states + 1]`` (the last one is unvoiced)."""
-        score = self.window.new_zeros(batch, len(self.state_lags) + 1)
-        return {"score": score, "peak": self.window.new_full((batch, 1), 1e-3)}
+        """Nothing heard yet: all paths equal, ``score`` ``[batch, states]``."""
+        score = self.window.new_zeros(batch, len(self.state_lags))
+        return {"score": score, "voicing": self.voicing.init_state(batch)}
 
-    def step(self, frames: Tensor, state: State) -> tuple[Tensor, Tensor]:
-        """The F0 of each frame.
+    def step(self, frames: Tensor, state: State) -> Tensor:
+        """The F0 of each frame, one row a hop of ``frames`` ``[B, F, frame]``: Hz, 0 where unvoiced, ``[B, F]``."""
+        power, f0, strength = self.track(frames, state["score"])
+        is_voiced = self.voicing.step(self.voicing.bands(power), strength, f0, state["voicing"]) > 0
+        return torch.where(is_voiced, f0, torch.zeros_like(f0))
 
-        Args:
-            frames: ``[B, F, frame]``, one row a hop.
-            state: moved in place.
-
-        Returns:
-            F0 in Hz, 0 where unvoiced, and strength of the periodicity in [0, 1], each ``[B, F]``.
-        """
-        correlation = self._autocorrelation(frames)
-        observed = lerp(correlation, self.state_lags) - self.octave_cost
-        level = frames.abs().amax(dim=-1)
-        path = []
-        for i in range(frames.shape[1]):
-            peak = torch.maximum(state["peak"] * _PEAK_DECAY, level[:, i : i + 1])
-            state["peak"].copy_(peak)
-            unvoiced = _UNVOICED_STRENGTH + (1 - level[:, i : i + 1] / (_SILENCE * peak)).clamp(min=0)
-            path.append(self._advance(state["score"], observed[:, i], unvoiced))
-        return self._refine(correlation, torch.stack(path, dim=1))
-
-    def _autocorrelation(self, frames: Tensor) -> Tensor:
+    def track(self, frames: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Spectra of power ``[B, F, bins]``, F0 as if all were voiced, and strength of that period, ``[B, F]``."""
         centred = (frames - frames.mean(dim=-1, keepdim=True)) * self.window
         spectrum = torch.fft.rfft(centred, self.n_fft)
-        power = (spectrum.real**2 + spectrum.imag**2) * self.band
-        correlation = torch.fft.irfft(power, self.n_fft)[..., : len(self.lag_gain)]
-        normalised: Tensor = correlation / (correlation[..., :1] + 1e-9) * self.lag_gain
-        return normalised
+        power = spectrum.real**2 + spectrum.imag**2
+        correlation = torch.fft.irfft(power * self.band, self.n_fft)[..., : len(self.lag_gain)]
+        correlation = correlation / (correlation[..., :1] + 1e-9) * self.lag_gain
+        observed = lerp(correlation, self.state_lags) - self.octave_cost
+        path = torch.stack([self._advance(score, row) for row in observed.unbind(dim=1)], dim=1)
+        return power, *self._refine(correlation, path)
 
-    def _advance(self, score: Tensor, observed: Tensor, unvoiced: Tensor) -> Tensor:
-        voiced_before, unvoiced_before = score[:, :-1], score[:, -1:]
-        padded = nn.functional.pad(voiced_before, (_JUMP, _JUMP), value=-1e3)
+    def _advance(self, score: Tensor, observed: Tensor) -> Tensor:
+        padded = nn.functional.pad(score, (_JUMP, _JUMP), value=-1e3)
         moved = (padded.unfold(1, 2 * _JUMP + 1, 1) - self.jump_cost).amax(dim=-1)
-        voiced = observed + torch.maximum(moved, unvoiced_before - _TOGGLE_COST)
-        silent = unvoiced + torch.maximum(unvoiced_before, voiced_before.amax(1, keepdim=True) - _TOGGLE_COST)
-        joined = torch.cat([voiced, silent], dim=1)
-        # Only differences matter; anchored at 0 and bounded below so that old evidence never drowns new.
-        score.copy_((joined - joined.amax(dim=1, keepdim=True)).clamp(min=-2.0))
+        joined = observed + moved.clamp(min=-_RESTART_COST)
+        # Only differences matter: the best path stands at 0.
+        score.copy_(joined - joined.amax(dim=1, keepdim=True))
         return joined.argmax(dim=1)
 
     def _refine(self, correlation: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
-        is_voiced = path < len(self.state_lags)
-        lag = self.state_lags[path.clamp(max=len(self.state_lags) - 1)].round().long()
+        lag = self.state_lags[path].round().long()
         near = torch.arange(-1, 2, device=lag.device)
         best = correlation.gather(-1, lag.unsqueeze(-1) + near).argmax(-1, keepdim=True)
         centre = lag.unsqueeze(-1) + best - 1
         before, at, after = correlation.gather(-1, centre + near).unbind(-1)
         curvature = (before - 2 * at + after).clamp(max=-1e-9)
         period = centre.squeeze(-1) + (0.5 * (before - after) / curvature).clamp(-1, 1)
-        f0 = (self.sample_rate / period).clamp(FLOOR_HZ, CEILING_HZ)
-        return torch.where(is_voiced, f0, torch.zeros_like(f0)), at.clamp(0, 1)
+        return (self.sample_rate / period).clamp(FLOOR_HZ, CEILING_HZ), at.clamp(0, 1)
 
 
 def semitones(count: float) -> float:

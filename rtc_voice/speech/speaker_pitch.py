@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import HEARD_BANDS
 from rtc_voice.speech.pitch import FLOOR_HZ, semitones
+from rtc_voice.speech.precision import linear64
 from rtc_voice.speech.streaming import State
 
 WEIGHTS = Path(__file__).parents[1] / "assets" / "speaker_pitch.safetensors"
@@ -77,10 +78,8 @@ class SpeakerPitch(nn.Module):
             envelope: mean of their log envelopes less each one's mean, ``[..., HEARD_BANDS]``.
         """
         figures = [mean, spread, pitch, torch.log(rows.clamp(min=1)) / 5, 10 / (rows + 10), 0.3 * envelope]
-        # float64: what the size of a chunk or a batch does to the last bit would move the phase of all that follows.
-        x = torch.cat(figures, dim=-1).double()
-        hidden = torch.relu(_linear(x, self.hidden))
-        trust, size = _linear(hidden, self.out).chunk(2, dim=-1)
+        hidden = torch.relu(linear64(torch.cat(figures, dim=-1), self.hidden))
+        trust, size = linear64(hidden, self.out).chunk(2, dim=-1)
         share = torch.sigmoid(trust) * _GUESS_ROWS / (rows + _GUESS_ROWS)
         return torch.lerp(mean.double(), 0.4 * size, share).to(mean.dtype)
 
@@ -92,10 +91,6 @@ class SpeakerPitch(nn.Module):
         for name, value in {"mean": pitch, "square": pitch**2, "envelope": shape}.items():
             state[name].lerp_(value, share)
         return tuple(state[name].clone() for name in ("rows", "mean", "square", "envelope"))
-
-
-def _linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    return nn.functional.linear(x, layer.weight.double(), layer.bias.double())
 
 
 def load_speaker_pitch(weights: Path = WEIGHTS) -> SpeakerPitch:

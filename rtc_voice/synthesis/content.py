@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, HEARD_BANDS, level
 from rtc_voice.speech.streaming import State, slide
-from rtc_voice.synthesis.layers import CausalConv1d
+from rtc_voice.synthesis.layers import CausalConv1d, Pointwise
 from rtc_voice.voices.types import Voice
 
 CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
@@ -26,7 +26,7 @@ class GatedStack(nn.Module):
     def __init__(self, channels: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         self.dilated = nn.ModuleList(CausalConv1d(channels, 2 * channels, 3, d) for d in dilations)
-        self.leave = nn.ModuleList(nn.Conv1d(channels, channels, 1) for _ in dilations)
+        self.leave = nn.ModuleList(Pointwise(channels, channels) for _ in dilations)
 
     def init_state(self, batch: int) -> State:
         """Silence in every layer."""
@@ -53,9 +53,9 @@ class ContentEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         dilations = (1, 2, 4, 1, 2, 4)
-        self.enter = nn.Conv1d(HEARD_BANDS + _SHARES, _CHANNELS, 1)
+        self.enter = Pointwise(HEARD_BANDS + _SHARES, _CHANNELS)
         self.stack = GatedStack(_CHANNELS, dilations)
-        self.out = nn.Conv1d(_CHANNELS, CONTENT, 1)
+        self.out = Pointwise(_CHANNELS, CONTENT)
         self.register_buffer("no_film", torch.zeros(1, len(dilations) * 4 * _CHANNELS, 1), persistent=False)
         self.run: Callable[..., Tensor] = self.network
 
@@ -87,12 +87,12 @@ class Adapter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         dilations = (1, 2, 4, 1)
-        self.enter = nn.Conv1d(CONTENT + 3 + _SHARES, _CHANNELS, 1)
+        self.enter = Pointwise(CONTENT + 3 + _SHARES, _CHANNELS)
         self.stack = GatedStack(_CHANNELS, dilations)
         self.voice = nn.Sequential(
             nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), nn.Linear(96, len(dilations) * 4 * _CHANNELS)
         )
-        self.out = nn.Conv1d(_CHANNELS, BANDS + _SHARES, 1)
+        self.out = Pointwise(_CHANNELS, BANDS + _SHARES)
         # The mean of the embeddings of the training: an average voice.
         self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
         self.register_buffer("tract_weight", torch.zeros(_EMBEDDING))

@@ -1,8 +1,24 @@
-"""The one streaming layer that networks here are made of."""
+"""The two layers that networks here are made of, as products of matrices.
 
+A chunk is two rows for most networks. With so few columns a matrix product takes half the time of a convolution in
+ONNX Runtime (0.7 for 1.4 ms for six layers of 160 channels), which packs the weights of the one beforehand only.
+"""
+
+import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.streaming import slide
+
+
+class Pointwise(nn.Conv1d):
+    """The same matrix at every step of time, ``[B, C_in, T]`` to ``[B, C_out, T]``."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change each step alone."""
+        return _product(x, self.weight, self.bias)
 
 
 class CausalConv1d(nn.Conv1d):
@@ -18,8 +34,16 @@ class CausalConv1d(nn.Conv1d):
 
     def step(self, chunk: Tensor, history: Tensor) -> Tensor:
         """Filter the next chunk and slide ``history`` forward in place."""
-        return super().forward(slide(history, chunk))
+        heard, steps = slide(history, chunk), chunk.shape[-1]
+        starts = range(0, self.context + 1, self.dilation[0])
+        return _product(torch.cat([heard[..., s : s + steps] for s in starts], dim=1), self.weight, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Filter a whole signal."""
         return self.step(x, self.init_state(x.shape[0]))
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``weight`` ``[C_out, C_in, K]`` times ``x`` ``[B, K * C_in, T]``, tap after tap."""
+    flat = weight.transpose(1, 2).flatten(1)
+    return nn.functional.linear(x.transpose(1, 2), flat, bias).transpose(1, 2)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.streaming import State
-from rtc_voice.synthesis.layers import CausalConv1d
+from rtc_voice.synthesis.layers import CausalConv1d, Pointwise
 
 _SMALLEST_GAIN = 1e-4
 
@@ -43,15 +43,15 @@ class WaveNet(nn.Module):
         self.config = config
         self.hop, self.steps_per_hop = hop, hop // config.fold
         c, n = config.channels, config.layers
-        self.enter = nn.Conv1d(config.inputs * config.fold, c, 1)
+        self.enter = Pointwise(config.inputs * config.fold, c)
         self.dilated = nn.ModuleList(CausalConv1d(c, 2 * c, config.kernel_size, config.dilation(i)) for i in range(n))
         self.local = nn.Linear(config.features, 2 * c * n)
         self.voice = nn.Linear(config.embedding, 2 * c * n, bias=False)
-        self.leave = nn.ModuleList(nn.Conv1d(c, 2 * c, 1) for _ in range(n))
-        self.mix = nn.Conv1d(c, c, 1)
-        self.out = nn.Conv1d(c, config.fold, 1)
+        self.leave = nn.ModuleList(Pointwise(c, 2 * c) for _ in range(n))
+        self.mix = Pointwise(c, c)
+        self.out = Pointwise(c, config.fold)
         # Past the rectifiers: what the gates let through of the speech is already filtered as the features ask.
-        self.direct = nn.Conv1d(c, config.fold, 1, bias=False)
+        self.direct = Pointwise(c, config.fold, bias=False)
         for weight in (*self.out.parameters(), *self.direct.parameters()):
             nn.init.zeros_(weight)
         self.run: Callable[..., Tensor] = self.step  # unless an exported step stands in

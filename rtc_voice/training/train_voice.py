@@ -19,6 +19,7 @@ from rtc_voice.training.speech_sets import find_speech_sets, read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
 from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_conversion, train_conversion
 from rtc_voice.training.train_speaker_pitch import train_speaker_pitch
+from rtc_voice.training.train_voicing import train_voicing
 from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
 from rtc_voice.training.voice_data import VoiceSet, build_voice_set, open_voice_set
 
@@ -36,6 +37,7 @@ class Plan:
     stages: tuple[ConversionTraining, ...] = STAGES
     wavenet: WaveNetTraining = WaveNetTraining()
     sizes: WaveNetConfig = WaveNetConfig()
+    voicing: tuple[int, int] = (1600, 15)  # segments, and epochs over them
     aperiodicity: tuple[int, int] = (480, 4000)  # segments and steps
     pitch: tuple[int, int] = (4, 12)  # passes over the recordings, and epochs over what they gave
 
@@ -46,6 +48,7 @@ TINY = Plan(
     ),
     wavenet=WaveNetTraining(steps=20, batch=2, log_every=10),
     sizes=WaveNetConfig(channels=16, layers=4, dilation_cycle=4),
+    voicing=(16, 2),
     aperiodicity=(8, 100),
     pitch=(1, 2),
 )
@@ -58,8 +61,8 @@ def train_voice(
 
     Args:
         data_dir: folder with speech sets under ``train/``.
-        work_dir: gets the features, checkpoints, logs with plots, and ``aperiodicity``, ``speaker_pitch``,
-            ``conversion`` and ``wavenet.safetensors``.
+        work_dir: gets the features, checkpoints, logs with plots, and ``voicing``, ``aperiodicity``,
+            ``speaker_pitch``, ``conversion`` and ``wavenet.safetensors``.
         is_tiny: a few recordings and steps, to see the machinery work.
         minutes: for the steps of the conversion and the WaveNet together; None takes the steps that were chosen for
             the shipped weights. How many fit is measured once and kept in ``work_dir``.
@@ -72,6 +75,9 @@ def train_voice(
     plan = TINY if is_tiny else Plan()
     if minutes is not None:
         plan = fit_plan(plan, voices, minutes, work_dir / "steps.json", report)
+    voicing = work_dir / "voicing.safetensors"
+    if not voicing.is_file():
+        report(f"voiced or not: {train_voicing(voices, voicing, *plan.voicing):.1%} of the rows misjudged")
     correction = work_dir / "aperiodicity.safetensors"
     if not correction.is_file():
         error = train_aperiodicity(voices, correction, *plan.aperiodicity)

@@ -24,6 +24,14 @@ def voiced_f0(samples: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[n
     return without_octave_errors(result.pitch_hz[sure], result.timestamps[sure])
 
 
+def voicing_confidence(
+    samples: NDArray[np.float32], sample_rate: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How sure it is in [0, 1] that a voice sounds, and when (seconds), ``[F]`` each; ``samples`` are ``[T]``."""
+    result = _detector().detect(samples, sample_rate, fmin=50.0, fmax=800.0)
+    return result.confidence, result.timestamps
+
+
 @cache
 def _detector() -> Any:
     """SwiftF0, loaded once; of the extra `train` only."""

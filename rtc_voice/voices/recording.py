@@ -68,7 +68,7 @@ def voiced_rows(speech: Samples) -> tuple[Array, Array]:
     tracker = PitchTracker(AUDIO.sample_rate, FRAME)
     padded = torch.from_numpy(np.pad(_without_rumble(speech), (FRAME // 2, FRAME // 2 + AUDIO.hop)))
     frames = padded.unfold(0, FRAME, AUDIO.hop).unsqueeze(0)
-    f0 = tracker.step(frames, tracker.init_state(1))[0][0].double().numpy()
+    f0 = tracker.step(frames, tracker.init_state(1))[0].double().numpy()
     loudness = frames[0].square().mean(dim=-1).sqrt().numpy()
     is_voiced = (f0 > 0) & (loudness > _LOUD * np.quantile(loudness, 0.95))
     return without_octave_errors(f0[is_voiced], np.flatnonzero(is_voiced) * AUDIO.hop / AUDIO.sample_rate)

@@ -52,7 +52,8 @@ def test_a_row_depends_on_its_frame_only(analysis: SpeechAnalysis) -> None:
 
 @pytest.mark.parametrize("f0_hz", [75.0, 110.0, 160.0, 220.0, 330.0, 450.0])
 def test_f0_of_a_steady_vowel_within_a_tenth_of_a_semitone(analysis: SpeechAnalysis, f0_hz: float) -> None:
-    f0 = analysis(vowel(f0_hz, 0.5)).f0[0, SETTLED:]
+    breath = torch.randn(1, 12_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    f0 = analysis(vowel(f0_hz, 0.5) + 1e-3 * breath).f0[0, SETTLED:]  # without it a high one is nobody's voice
     assert bool((f0 > 0).all())
     assert float((12 * torch.log2(f0 / f0_hz)).abs().max()) < 0.1
 

@@ -40,7 +40,7 @@ def test_from_recordings_to_weights(tmp_path: Path) -> None:
     with (work / "conversion1" / "log.csv").open(newline="") as file:
         errors = [float(row["envelope"]) for row in csv.DictReader(file)]
     assert errors[-1] < 0.9 * errors[0]
-    for name in ("aperiodicity", "conversion", "wavenet"):
+    for name in ("voicing", "aperiodicity", "conversion", "wavenet"):
         assert load_file(work / f"{name}.safetensors")
     again = run("voice", data, work, "--tiny", "--threads", "1")  # all is there: nothing is done again
     assert again.returncode == 0 and "step" not in again.stdout
