@@ -1,8 +1,9 @@
 """Speech as rows of features, one per hop, from the past only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
@@ -26,6 +27,12 @@ class Features:
     def each(self, change: Callable[[Tensor], Tensor]) -> "Features":
         """The features with ``change`` made to each tensor."""
         return Features(change(self.envelope), change(self.f0), change(self.aperiodicity))
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Features one after the other in time."""
+    rows = ([part.envelope for part in parts], [part.f0 for part in parts], [part.aperiodicity for part in parts])
+    return Features(*(torch.cat(tensors, dim=1) for tensors in rows))
 
 
 class SpeechAnalysis(nn.Module):

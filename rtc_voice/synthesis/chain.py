@@ -1,6 +1,7 @@
 """The whole chain: speech in, the same words in another voice out."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
-from rtc_voice.speech.analysis import Features, SpeechAnalysis
+from rtc_voice.speech.analysis import Features, SpeechAnalysis, joined
 from rtc_voice.speech.envelope import level
 from rtc_voice.speech.streaming import State, put_rows
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
@@ -22,7 +23,9 @@ from rtc_voice.voices.types import Voice
 _ASSETS = Path(__file__).parents[1] / "assets"
 CONVERSION_WEIGHTS = _ASSETS / "conversion.safetensors"
 WAVENET_WEIGHTS = _ASSETS / "wavenet.safetensors"
-ENCODER_GRAPH, ADAPTER_GRAPH, WAVENET_GRAPH = (_ASSETS / f"{name}.onnx" for name in ("encoder", "adapter", "wavenet"))
+FEATURES_GRAPH, WAVENET_GRAPH = _ASSETS / "features.onnx", _ASSETS / "wavenet.onnx"
+FEATURES_STATE = ("analysis", "map", "conversion")  # what it moves
+FEATURES_HOPS = 2  # that the graph takes at once: what moves row by row in it is unrolled
 
 # Much of what differs from period to period in a voice is movement, not noise. With all of it as steady noise copy
 # synthesis has a DNSMOS of 2.94, with 0.3 of it 3.03, with none 3.09 and a buzz (12 clips; natural 3.25).
@@ -45,6 +48,7 @@ class VoiceChain(nn.Module):
         self.excitation = Excitation(config.sample_rate, config.hop)
         self.filter = MinimumPhaseFilter(config.sample_rate, config.hop)
         self.wavenet = WaveNet(wavenet, config.hop)
+        self.run: Callable[[Tensor, State], Features] = self.features  # unless an exported step stands in
 
     @property
     def lookahead(self) -> int:
@@ -89,10 +93,14 @@ class VoiceChain(nn.Module):
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
-        moved = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
-        features = self.map.shape(self.conversion.step(moved, state["conversion"]), state["map"])
+        features = self.run(chunk, {name: state[name] for name in FEATURES_STATE})
         signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
         return signals[:, 0] + self.wavenet.run(signals, conditioning(features), loudness(features), state["wavenet"])
+
+    def features(self, chunk: Tensor, state: State) -> Features:
+        """What the next ``[B, T]`` samples shall sound like in the voices of the rows."""
+        moved = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
+        return self.map.shape(self.conversion.step(moved, state["conversion"]), state["map"])
 
     def forward(self, samples: Tensor) -> Tensor:
         """A whole signal ``[B, T]`` in an average voice."""
@@ -102,10 +110,25 @@ class VoiceChain(nn.Module):
 def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU."""
     chain = load_torch_chain(config)
-    chain.wavenet.run = ExportedStep(WAVENET_GRAPH)
-    chain.conversion.encoder.run = ExportedStep(ENCODER_GRAPH)
-    chain.conversion.adapter.run = ExportedStep(ADAPTER_GRAPH)
+    chain.run = _in_pieces(ExportedStep(FEATURES_GRAPH), chain.features, FEATURES_HOPS * config.hop)
+    wavenet = ExportedStep(WAVENET_GRAPH)
+    chain.wavenet.run = lambda *inputs_and_state: wavenet(*inputs_and_state)[0]
     return chain
+
+
+def _in_pieces(
+    graph: ExportedStep, in_torch: Callable[[Tensor, State], Features], samples: int
+) -> Callable[[Tensor, State], Features]:
+    """``features`` by a graph that takes so many samples at once; what is left of a chunk goes through torch."""
+
+    def features(chunk: Tensor, state: State) -> Features:
+        whole = chunk.shape[1] // samples * samples
+        made = [Features(*graph(piece, state)) for piece in torch.split(chunk[:, :whole], samples, dim=1) if whole]
+        if whole < chunk.shape[1]:
+            made.append(in_torch(chunk[:, whole:], state))
+        return made[0] if len(made) == 1 else joined(made)
+
+    return features
 
 
 def load_torch_chain(config: AudioConfig = AUDIO) -> VoiceChain:

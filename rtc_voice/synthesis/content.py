@@ -1,7 +1,6 @@
 """What is said, without who says it; and how a voice would say it."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +56,6 @@ class ContentEncoder(nn.Module):
         self.stack = GatedStack(_CHANNELS, dilations)
         self.out = Pointwise(_CHANNELS, CONTENT)
         self.register_buffer("no_film", torch.zeros(1, len(dilations) * 4 * _CHANNELS, 1), persistent=False)
-        self.run: Callable[..., Tensor] = self.network
 
     def init_state(self, batch: int) -> State:
         """Silence, at the level of average speech."""
@@ -70,11 +68,7 @@ class ContentEncoder(nn.Module):
         # Relative to speech level, 52 dB down to silence.
         shape = (heard - peak).clamp(-6, 3) / 2 + 1
         rows = torch.cat([shape, features.aperiodicity], dim=-1).transpose(1, 2)
-        return self.run(rows, state["stack"])
-
-    def network(self, rows: Tensor, state: State) -> Tensor:
-        """What ``run`` does unless an exported step stands in: rows ``[B, bands + shares, F]`` to content."""
-        return torch.tanh(self.out(self.stack.step(self.enter(rows), state, self.no_film)))
+        return torch.tanh(self.out(self.stack.step(self.enter(rows), state["stack"], self.no_film)))
 
 
 class Adapter(nn.Module):
@@ -97,7 +91,6 @@ class Adapter(nn.Module):
         self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
         self.register_buffer("tract_weight", torch.zeros(_EMBEDDING))
         self.register_buffer("tract_bias", torch.zeros(()))
-        self.run: Callable[..., Tensor] = self.network
 
     def init_state(self, batch: int) -> State:
         """Silence, in an average voice."""
@@ -132,25 +125,20 @@ class Adapter(nn.Module):
         loudness = level(features.envelope[..., :HEARD_BANDS])
         known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=1)
         rows = torch.cat([content, known, features.aperiodicity.transpose(1, 2)], dim=1)
-        made = self.run(rows, state["film"], state["stack"]).transpose(1, 2)
+        made = self.out(self.stack.step(self.enter(rows), state["stack"], state["film"].unsqueeze(-1))).transpose(1, 2)
         envelope = (made[..., :BANDS] * 2 + loudness.unsqueeze(-1) - 1).clamp(min=math.log(FLOOR))
         noise = torch.sigmoid(made[..., BANDS:])
         return Features(envelope, features.f0, torch.where(is_voiced.unsqueeze(-1) > 0, noise, torch.ones_like(noise)))
 
-    def network(self, rows: Tensor, film: Tensor, state: State) -> Tensor:
-        """What ``run`` does unless an exported step stands in: rows ``[B, C, F]`` to ``[B, bands + shares, F]``."""
-        made: Tensor = self.out(self.stack.step(self.enter(rows), state, film.unsqueeze(-1)))
-        return made
-
 
 def _running_peak(levels: Tensor, before: Tensor) -> Tensor:
     """The peak of ``levels`` ``[B, F]`` so far, forgotten at ``_LEVEL_DECAY``; ``before`` moves in place."""
-    count = torch.arange(1, levels.shape[1] + 1, dtype=levels.dtype, device=levels.device)
-    fallen = _LEVEL_DECAY * count
-    raised = torch.cummax(levels + fallen, dim=1).values
-    peak = torch.maximum(raised, before.clone()) - fallen
-    before.copy_(peak[:, -1:].detach())
-    return peak
+    peak, peaks = before.clone(), []
+    for now in torch.split(levels, 1, dim=1):
+        peak = torch.maximum(peak - _LEVEL_DECAY, now)
+        peaks.append(peak)
+    before.copy_(peak.detach())
+    return torch.cat(peaks, dim=1)
 
 
 class Conversion(nn.Module):

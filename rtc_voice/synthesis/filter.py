@@ -95,9 +95,9 @@ class MinimumPhaseFilter(nn.Module):
         )
         log_response = torch.fft.rfft(cepstrum * self.fold)
         # 512 samples of response and 240 of excitation fit the transform: nothing wraps around.
-        impulse = torch.fft.irfft(torch.exp(log_response), _N_FFT)[..., : _N_FFT // 2]
-        response = torch.fft.rfft(impulse, _N_FFT)
-        return response[0], response[1]
+        response = torch.polar(torch.exp(log_response.real), log_response.imag)
+        impulse = torch.fft.irfft(response, _N_FFT)[..., : _N_FFT // 2]
+        return torch.fft.rfft(impulse[0], _N_FFT), torch.fft.rfft(impulse[1], _N_FFT)
 
     def _faded(self, source: Tensor, response: Tensor) -> Tensor:
         hops = source.reshape(source.shape[0], -1, self.hop)

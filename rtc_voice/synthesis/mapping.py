@@ -84,7 +84,7 @@ class VoiceMap(nn.Module):
     def shape(self, features: Features, state: State) -> Features:
         """The rows as large as each row's voice is beyond what its embedding says, and tilted around 500 Hz."""
         octaves = torch.log2(self.mel_hz.clamp(min=100) / 500) / math.log2(8000 / 500)
-        tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1) * (math.log(10) / 20)
+        tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1.0) * (math.log(10) / 20)
         envelope = lerp(features.envelope, state["warp"].unsqueeze(1))
         return Features(envelope + tilt, features.f0, features.aperiodicity)
 

@@ -22,12 +22,13 @@ def spoken(chain: VoiceChain, source: torch.Tensor, chunk: int) -> torch.Tensor:
 def test_exported_chain_is_the_torch_chain(voices: int, chunk_ms: int) -> None:
     config = AudioConfig(chunk_ms=chunk_ms)
     glide = torch.linspace(120, 220, 24_000, dtype=torch.float64)
-    source = torch.cat([vowel(glide.roll(4000 * i), 1.0) for i in range(voices)]).float()
+    breath = 1e-3 * torch.randn(voices, 24_000, generator=torch.Generator().manual_seed(0))
+    source = torch.cat([vowel(glide.roll(4000 * i), 1.0) for i in range(voices)]).float() + breath
     exported = spoken(load_chain(config), source, config.chunk_samples)
     in_torch = spoken(load_torch_chain(config), source, config.chunk_samples)
     assert float(in_torch.std()) > 0.005
-    # 1e-4 of full scale: two libraries add up in different orders, and the gates' feedback carries it on.
-    torch.testing.assert_close(exported, in_torch, rtol=0, atol=1e-4)
+    # 5e-4 of full scale: two libraries transform and add up in different orders, and pitch makes a phase of it.
+    torch.testing.assert_close(exported, in_torch, rtol=0, atol=5e-4)
 
 
 def test_exported_chain_streams_as_whole() -> None:
