@@ -29,6 +29,11 @@ def take_rows(state: State, rows: Tensor) -> State:
     return map_state(lambda t: t.index_select(0, rows), state)
 
 
+def view_rows(state: State, first: int, count: int) -> State:
+    """``count`` neighbouring rows of ``state`` from ``first`` on, not copied: what moves them moves ``state``."""
+    return map_state(lambda t: t[first : first + count], state)
+
+
 def put_rows(state: State, rows: Tensor, values: State) -> None:
     """Write ``values`` (of ``R`` rows, or one to repeat) into the rows ``rows`` of ``state``, in place."""
     map_state(lambda t, v: t.index_copy_(0, rows, v.expand(len(rows), *v.shape[1:])), state, values)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rtc_voice.errors import CapacityError
 from rtc_voice.metrics import Metrics
-from rtc_voice.speech.streaming import State, put_rows, take_rows
+from rtc_voice.speech.streaming import State, put_rows, take_rows, view_rows
 from rtc_voice.synthesis.chain import VoiceChain
 from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
 from rtc_voice.voices.types import Voice
@@ -293,16 +293,20 @@ class Engine:
 
     def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], state: State) -> None:
         started = time.perf_counter()
-        rows = torch.tensor([s.row for s, _, _ in work])
+        rows = [s.row for s, _, _ in work]
         chunks = torch.from_numpy(np.stack([chunk for _, chunk, _ in work]))
-        moved = take_rows(state, rows)
-        out = self._chain.step(chunks, moved).clamp(-1, 1).numpy()
-        put_rows(state, rows, moved)
+        if rows == list(range(rows[0], rows[0] + len(rows))):  # a voice alone, above all: copying takes 1.2 ms
+            out = self._chain.step(chunks, view_rows(state, rows[0], len(rows)))
+        else:
+            moved = take_rows(state, torch.tensor(rows))
+            out = self._chain.step(chunks, moved)
+            put_rows(state, torch.tensor(rows), moved)
+        made = out.clamp(-1, 1).numpy()
         took_ms = 1000 * (time.perf_counter() - started)
         self.metrics.record("tick_ms", took_ms)
         self.metrics.count("work_us", int(1000 * took_ms))
         with self.changed:
-            for (stream, _, sentence), samples in zip(work, out, strict=True):
+            for (stream, _, sentence), samples in zip(work, made, strict=True):
                 if self._streams.get(stream.row) is stream:
                     stream.metrics.record("chunk_ms", took_ms)
                     stream.give(samples, sentence)
