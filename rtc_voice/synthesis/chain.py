@@ -23,9 +23,10 @@ from rtc_voice.voices.types import Voice
 _ASSETS = Path(__file__).parents[1] / "assets"
 CONVERSION_WEIGHTS = _ASSETS / "conversion.safetensors"
 WAVENET_WEIGHTS = _ASSETS / "wavenet.safetensors"
-FEATURES_GRAPH, WAVENET_GRAPH = _ASSETS / "features.onnx", _ASSETS / "wavenet.onnx"
-FEATURES_STATE = ("analysis", "map", "conversion")  # what it moves
-FEATURES_HOPS = 2  # that the graph takes at once: what moves row by row in it is unrolled
+WAVENET_GRAPH = _ASSETS / "wavenet.onnx"
+# By the hops that a graph takes at once, the most first: what moves row by row is unrolled in it.
+FEATURES_GRAPHS = {hops: _ASSETS / f"features{hops}.onnx" for hops in (2, 1)}
+FEATURES_STATE = ("analysis", "map", "conversion")  # what they move
 
 # Much of what differs from period to period in a voice is movement, not noise. With all of it as steady noise copy
 # synthesis has a DNSMOS of 2.94, with 0.3 of it 3.03, with none 3.09 and a buzz (12 clips; natural 3.25).
@@ -110,22 +111,21 @@ class VoiceChain(nn.Module):
 def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU."""
     chain = load_torch_chain(config)
-    chain.run = _in_pieces(ExportedStep(FEATURES_GRAPH), chain.features, FEATURES_HOPS * config.hop)
+    chain.run = _in_pieces({hops * config.hop: ExportedStep(path) for hops, path in FEATURES_GRAPHS.items()})
     wavenet = ExportedStep(WAVENET_GRAPH)
     chain.wavenet.run = lambda *inputs_and_state: wavenet(*inputs_and_state)[0]
     return chain
 
 
-def _in_pieces(
-    graph: ExportedStep, in_torch: Callable[[Tensor, State], Features], samples: int
-) -> Callable[[Tensor, State], Features]:
-    """``features`` by a graph that takes so many samples at once; what is left of a chunk goes through torch."""
+def _in_pieces(graphs: dict[int, ExportedStep]) -> Callable[[Tensor, State], Features]:
+    """``features`` by graphs for so many samples, the most first and the last for one hop."""
 
     def features(chunk: Tensor, state: State) -> Features:
-        whole = chunk.shape[1] // samples * samples
-        made = [Features(*graph(piece, state)) for piece in torch.split(chunk[:, :whole], samples, dim=1) if whole]
-        if whole < chunk.shape[1]:
-            made.append(in_torch(chunk[:, whole:], state))
+        made = []
+        for samples, graph in graphs.items():
+            while chunk.shape[1] >= samples:
+                made.append(Features(*graph(chunk[:, :samples], state)))
+                chunk = chunk[:, samples:]
         return made[0] if len(made) == 1 else joined(made)
 
     return features

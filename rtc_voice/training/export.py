@@ -9,27 +9,23 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.streaming import State, map_state
-from rtc_voice.synthesis.chain import FEATURES_GRAPH, FEATURES_HOPS, FEATURES_STATE, WAVENET_GRAPH, load_torch_chain
+from rtc_voice.synthesis.chain import FEATURES_GRAPHS, FEATURES_STATE, WAVENET_GRAPH, load_torch_chain
 from rtc_voice.synthesis.exported import tensors
 
 MAX_BATCH, MAX_HOPS = 64, 512
 
 
 def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
-    """Export the shipped chain into the package, but for source and filter; needs the extra ``train``; a minute."""
+    """Export the shipped chain into the package, but for source and filter; needs the extra ``train``; two minutes."""
     chain = load_torch_chain()
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     hops = torch.export.Dim("hops", min=1, max=MAX_HOPS)
-    progress(f"writing {FEATURES_GRAPH.name}")
-    chunk, state = torch.randn(2, FEATURES_HOPS * chain.config.hop), chain.init_state(2)
-    export_step(
-        chain,
-        lambda *inputs: _tensors_of(chain.features(*inputs)),
-        [chunk],
-        [{0: batch}],
-        {name: state[name] for name in FEATURES_STATE},
-        FEATURES_GRAPH,
-    )
+    state = chain.init_state(2)
+    moved = {name: state[name] for name in FEATURES_STATE}
+    for count, path in FEATURES_GRAPHS.items():
+        progress(f"writing {path.name}")
+        chunk = torch.randn(2, count * chain.config.hop)
+        export_step(chain, lambda *inputs: _tensors_of(chain.features(*inputs)), [chunk], [{0: batch}], moved, path)
     progress(f"writing {WAVENET_GRAPH.name}")
     wavenet = chain.wavenet
     hop, config = wavenet.hop, wavenet.config

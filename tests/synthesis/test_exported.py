@@ -31,7 +31,8 @@ def test_exported_chain_is_the_torch_chain(voices: int, chunk_ms: int) -> None:
     torch.testing.assert_close(exported, in_torch, rtol=0, atol=5e-4)
 
 
-def test_exported_chain_streams_as_whole() -> None:
+@pytest.mark.parametrize("chunk", [240, 480, 1200])
+def test_exported_chain_streams_as_whole(chunk: int) -> None:
     source = vowel(150.0, 1.0).float()
     chain = load_chain()
-    torch.testing.assert_close(spoken(chain, source, 480), spoken(chain, source, 24_000), rtol=0, atol=1e-5)
+    torch.testing.assert_close(spoken(chain, source, chunk), spoken(chain, source, 24_000), rtol=0, atol=1e-5)
