@@ -4,7 +4,6 @@ import asyncio
 import gc
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -17,6 +16,7 @@ from rtc_voice.call import Call, Line, Parts
 from rtc_voice.errors import CapacityError
 from rtc_voice.faces.worker import FaceWorker
 from rtc_voice.metrics import Metrics
+from rtc_voice.prometheus import render
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.peer import Peer
 from rtc_voice.speech.text import TextToSpeech
@@ -53,7 +53,7 @@ class Bot:
         self.metrics = Metrics()
         self.calls: dict[str, Call] = {}
         self.clock = clock or MonotonicClock()
-        self._ended: Counter[str] = Counter()  # of calls that are over
+        self._ended = Metrics()  # of calls that are over
         self._peers: dict[str, Peer] = {}
         self._is_draining = False
         self._stack = AsyncExitStack()
@@ -62,8 +62,7 @@ class Bot:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            pool = stack.enter_context(ThreadPoolExecutor(1, "text"))
-            self._parts = await asyncio.to_thread(self._load, stack, pool)
+            self._parts = await asyncio.to_thread(self._load, stack)
             # What is loaded now stays: looking through it again would stop every thread for milliseconds, at any time.
             gc.collect()
             gc.freeze()
@@ -79,7 +78,8 @@ class Bot:
     ) -> None:
         await self._stack.aclose()
 
-    def _load(self, stack: AsyncExitStack, pool: ThreadPoolExecutor) -> Parts:
+    def _load(self, stack: AsyncExitStack) -> Parts:
+        text_pool, recording_pool = (stack.enter_context(ThreadPoolExecutor(1, name)) for name in ("text", "recording"))
         engine = stack.enter_context(Engine(load_chain(), slots=self.config.max_calls))
         faces = stack.enter_context(FaceWorker(metrics=self.metrics))
         cache = VoiceCache(path=self.config.cache_file)
@@ -87,7 +87,8 @@ class Bot:
         text = TextToSpeech()
         for _ in text.sentences("Warm up."):
             pass
-        return Parts(engine, faces, load_predictor(self.config.predictor), cache, text, pool, self.clock)
+        predictor = load_predictor(self.config.predictor)
+        return Parts(engine, faces, predictor, cache, text, text_pool, recording_pool, self.clock)
 
     @property
     def max_calls(self) -> int:
@@ -142,7 +143,7 @@ class Bot:
         self._peers.pop(call_id, None)
         call = self.calls.pop(call_id, None)
         if call is not None:
-            self._ended.update(call.metrics.counters)
+            self._ended.merge(call.metrics)
             await call.close()
 
     async def add_candidate(self, call_id: str, candidate: str, mid: str | None, line: int | None) -> None:
@@ -161,17 +162,33 @@ class Bot:
     def health(self) -> dict[str, object]:
         """What monitoring asks for, with the counters of all calls so far."""
         assert self._parts is not None
-        total = self._ended.copy()
-        for call in self.calls.values():
-            total.update(call.metrics.counters)
         return {
-            **total,
+            **self._of_all_calls().counters,
             "status": "ok",
             "calls": len(self.calls),
             "max_calls": self.config.max_calls,
             "voices": self._parts.engine.voices,
             **self.metrics.snapshot(),
         }
+
+    def figures(self, refused: Mapping[str, int]) -> bytes:
+        """The same for Prometheus.
+
+        Args:
+            refused: requests that the server refused, by reason.
+        """
+        assert self._parts is not None
+        total = self._of_all_calls()
+        total.merge(self.metrics)
+        total.merge(self._parts.engine.metrics)
+        voices = self._parts.engine.voices
+        return render(total, {"calls": len(self.calls), "max_calls": self.max_calls, "voices": voices}, refused)
+
+    def _of_all_calls(self) -> Metrics:
+        total = Metrics()
+        for metrics in (self._ended, *(call.metrics for call in self.calls.values())):
+            total.merge(metrics)
+        return total
 
     def _on_gone(self, call: Call) -> None:
         task = asyncio.get_running_loop().create_task(self.close_call(call.id))

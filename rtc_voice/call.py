@@ -24,17 +24,22 @@ from rtc_voice.voices import knobs
 from rtc_voice.voices.average import VoiceEstimate
 from rtc_voice.voices.cache import VoiceCache
 from rtc_voice.voices.predictor import Predictor
+from rtc_voice.voices.recording import voice_of_recording
 from rtc_voice.voices.types import Knobs, Voice
 
 logger = logging.getLogger(__name__)
 
 DISCLOSURE = "This voice is synthetic. It was made from a face by rtc_voice and is nobody's recording."
+RECORDED_DISCLOSURE = (
+    "This voice is synthetic. rtc_voice made it after a recording that the participant gave as theirs."
+)
 MAX_WAITING_TEXTS = 20
 _AHEAD_CHUNKS = 10  # of typed speech made before they are heard: 200 ms that nobody waits for
 _STATE_INTERVAL_S = 0.1
 _METRICS_INTERVAL_S = 1.0
 _FORGET_FACE_S = 1.5  # a face not seen for so long is no longer shown
 _SAME_PERSON = 0.8  # cosine between a remembered voice and the one that today's face would get
+_NO_FACE = -1  # the id of a participant who has a recorded voice and has shown no face; the tracker counts from 0
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class Parts:
     cache: VoiceCache
     text: TextToSpeech
     text_pool: ThreadPoolExecutor  # one thread: text to speech and the cache's file are kept off the event loop
+    recording_pool: ThreadPoolExecutor  # one thread: a recording takes seconds, and no sentence is to wait for it
     clock: Clock
     load: Load = field(default_factory=Load)
 
@@ -68,14 +74,16 @@ class _Person:
     estimate: VoiceEstimate
     knobs: Knobs = field(default_factory=Knobs)
     remembered: Voice | None = None  # from an earlier call; stands in for the estimate's voice
+    recorded: Voice | None = None  # from a recording of their own; goes before all others
     stored: bool = False
     seen: Face | None = None
     seen_s: float = 0.0
 
     @property
     def voice(self) -> Voice | None:
-        """What this face speaks with now; None until it has been seen well once."""
-        made = self.remembered if self.remembered and not self.knobs.redraw else self.estimate.voice
+        """What this face speaks with now; None until it has been seen well once, or heard in a recording."""
+        kept = self.remembered if self.remembered and not self.knobs.redraw else self.estimate.voice
+        made = self.recorded or kept
         return None if made is None else knobs.apply(made, self.knobs)
 
 
@@ -162,7 +170,7 @@ class Call:
 
     def on_connected(self) -> None:
         """Tell the participant what the others should know, and where things stand."""
-        self._send(protocol.Disclosure(DISCLOSURE))
+        self._disclose()
         self._state_due.set()
 
     def on_gone(self) -> None:
@@ -239,19 +247,23 @@ class Call:
             self._stop_looking()
         elif self._face_stream is None:
             self._face_stream = self._parts.faces.open(self.id)
+            self._disclose()  # a recording that was used before is so no more
 
     def _stop_looking(self) -> None:
         """Stop looking at pictures and drop what they told; speech in the old voice ends too."""
         if self._face_stream is not None:
             self._face_stream.close()
             self._face_stream = None
+        self._lose_voice()
+        self._people.clear()
+        self._own = self._picture_s = None
+
+    def _lose_voice(self) -> None:
         self._cancel(None)
         if self._stream is not None:
             self._stream.stop_hearing()
             self._stream.close()
             self._stream = None
-        self._people.clear()
-        self._own = self._picture_s = None
         self._voice_ready.clear()
 
     def _forget(self) -> None:
@@ -306,11 +318,14 @@ class Call:
 
     def _choose_own(self) -> None:
         """The first face with a voice, the largest if there are several, speaks for the participant."""
-        if self._own is None:
+        if self._own in (None, _NO_FACE):
             ready = [(id, p.seen) for id, p in self._people.items() if p.voice is not None and p.seen is not None]
             if not ready:
                 return
             self._own = max(ready, key=lambda entry: _area(entry[1]))[0]
+            faceless = self._people.pop(_NO_FACE, None)
+            if faceless is not None:
+                self._people[self._own].recorded, self._people[self._own].knobs = faceless.recorded, faceless.knobs
             if self._picture_s is not None:
                 self.metrics.record("time_to_voice_ms", 1000 * (self._parts.clock.now() - self._picture_s))
         self._apply_voice()
@@ -335,6 +350,51 @@ class Call:
         if self.name and made and person.estimate.frozen and not (person.remembered or person.stored):
             person.stored = True
             self._parts.text_pool.submit(self._parts.cache.put, self.name, self._own, made)
+
+    def _disclose(self) -> None:
+        own = self._people.get(self._own) if self._own is not None else None
+        self._send(protocol.Disclosure(RECORDED_DISCLOSURE if own is not None and own.recorded else DISCLOSURE))
+
+    # A recording instead of the face
+
+    async def use_recording(self, samples: Samples, sample_rate: int) -> None:
+        """Speak in the voice of a recording of the participant's own, for as long as this call and consent last.
+
+        Args:
+            samples: mono, peak 1, ``[T]``.
+            sample_rate: Hz.
+
+        Raises:
+            ConsentError: there is no consent, or it is taken back while the recording is measured.
+            AudioError: there is hardly any speech in it.
+        """
+        consented = self._face_stream
+        if consented is None:
+            raise ConsentError("no recording may be used yet", "send consent first")
+        voice = await self._loop.run_in_executor(self._parts.recording_pool, voice_of_recording, samples, sample_rate)
+        if self._face_stream is not consented:
+            raise ConsentError("consent was taken back", "agree again, then send the recording again")
+        if self._own is None:
+            self._own = _NO_FACE
+            self._people[_NO_FACE] = _Person(VoiceEstimate(self._parts.predictor))
+        self._people[self._own].recorded = voice
+        self._disclose()
+        self._apply_voice()
+        self._state_due.set()
+
+    def drop_recording(self) -> None:
+        """Speak in the voice of the face again; where none was seen there is no voice then."""
+        person = self._people.get(self._own) if self._own is not None else None
+        if person is None or person.recorded is None:
+            return
+        person.recorded = None
+        self._disclose()
+        if person.voice is None:
+            self._lose_voice()
+            self._people.pop(_NO_FACE, None)
+            self._own = None
+        self._apply_voice()
+        self._state_due.set()
 
     # Speech
 
@@ -474,6 +534,7 @@ def _describe_face(id: int, person: _Person, is_own: bool, width: int, height: i
         "quality": round(person.seen.quality.score, 3),
         "own": is_own,
         "voice_ready": person.voice is not None,
+        "f0_hz": None if person.voice is None else round(person.voice.f0_hz, 1),
     }
 
 
@@ -483,7 +544,8 @@ def _describe_voice(person: _Person) -> dict[str, object] | None:
         return None
     return {
         "ready": True,
-        "frozen": person.estimate.frozen,
+        "source": "face" if person.recorded is None else "recording",
+        "frozen": person.estimate.frozen or person.recorded is not None,
         "f0_hz": round(voice.f0_hz, 1),
         "f0_range_semitones": round(voice.f0_range_semitones, 2),
         "tract": round(voice.tract, 3),

@@ -548,14 +548,18 @@ def _door(
 async def _serving_voices(bot: Any, door: _Door, consented: frozenset[str] = frozenset()) -> AsyncIterator[str]:
     """A ``Bot`` behind a web server, with a room of its own for WHIP and WHEP: its address."""
     from rtc_voice.room import RoomBot, RoomConfig
-    from rtc_voice.rtc.signaling import links, whip_endpoint
+    from rtc_voice.rtc.signaling import links, recordings, whip_endpoint
     from rtc_voice.rtc.signaling.hosted import HostedRoom
     from rtc_voice.rtc.signaling.http import Pages
 
     hosted = HostedRoom(bot.admit, clock=bot.clock, metrics=bot.metrics, ice=door.ice)
     room = RoomBot(bot, hosted, RoomConfig(consented))
     web_dir = _web_folder()
-    more = [*whip_endpoint.routes(hosted, door.ice), *links.routes(room.member_of, Pages(web_dir))]
+    more = [
+        *recordings.routes(bot.calls.get),
+        *whip_endpoint.routes(hosted, door.ice),
+        *links.routes(room.member_of, Pages(web_dir)),
+    ]
     await room.join()  # before anybody can come
     async with _serving(bot, door, web_dir, more) as url:
         room.on_newcomer = lambda who: _show_link(who, url, door.access.token)
@@ -577,6 +581,7 @@ async def _serving(bot: Any, door: _Door, web_dir: Path | None = None, more: Any
             live_calls=lambda: bot.calls.keys(),
             add_candidate=bot.add_candidate,
             health=bot.health,
+            figures=bot.figures,
             max_calls=bot.max_calls,
             web_dir=web_dir,
             access=door.access,

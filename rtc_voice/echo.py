@@ -11,6 +11,7 @@ import av
 from rtc_voice.config import AUDIO
 from rtc_voice.errors import CapacityError, RtcVoiceError
 from rtc_voice.metrics import Metrics
+from rtc_voice.prometheus import render
 from rtc_voice.rtc.ice import IceConfig
 from rtc_voice.rtc.peer import Peer
 from rtc_voice.rtc.playout import ChunkQueue, Samples
@@ -84,7 +85,7 @@ class Echo:
         self.max_calls = max_calls
         self._ice = ice
         self._clock = clock or MonotonicClock()
-        self._ended = Metrics()  # the counters of calls that are over
+        self._ended = Metrics()  # of calls that are over
 
     async def __aenter__(self) -> Self:
         return self
@@ -122,7 +123,7 @@ class Echo:
         """Take a call that has ended off the list, and keep its counters."""
         call = self.calls.pop(call_id, None)
         if call is not None:
-            self._ended.counters.update(call.metrics.counters)
+            self._ended.merge(call.metrics)
 
     async def add_candidate(self, call_id: str, candidate: str, mid: str | None, line: int | None) -> None:
         """Hand a call one more address of its peer."""
@@ -130,7 +131,15 @@ class Echo:
 
     def health(self) -> dict[str, object]:
         """The calls and the counters of all calls so far."""
-        total = self._ended.counters.copy()
-        for call in self.calls.values():
-            total.update(call.metrics.counters)
+        total = self._total().counters
         return {"status": "ok", "mode": "echo", "calls": len(self.calls), "max_calls": self.max_calls, **total}
+
+    def figures(self, refused: Mapping[str, int]) -> bytes:
+        """The same for Prometheus, with the requests ``refused`` by reason."""
+        return render(self._total(), {"calls": len(self.calls), "max_calls": self.max_calls}, refused)
+
+    def _total(self) -> Metrics:
+        total = Metrics()
+        for metrics in (self._ended, *(call.metrics for call in self.calls.values())):
+            total.merge(metrics)
+        return total

@@ -8,14 +8,18 @@ import pytest
 import pytest_asyncio
 
 from rtc_voice.bot import Bot, BotConfig
-from rtc_voice.errors import CapacityError, ProtocolError
+from rtc_voice.errors import AudioError, CapacityError, ConsentError, ProtocolError
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.faces.types import Picture
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.protocol import Cancel, Consent, Forget, Hello, Inbound, Say, SetMode, SetVoice
+from rtc_voice.rtc.playout import Samples
+from rtc_voice.rtc.protocol import Cancel, Consent, Forget, Hello, Inbound, Say, SetMode, SetVoice, dump
 from rtc_voice.rtc.remote import Caller
-from rtc_voice.selfcall import PORTRAIT, drift, pan
+from rtc_voice.selfcall import PORTRAIT, drift, pan, speech
+from rtc_voice.speech.text import F0_HZ
 from rtc_voice.timing import MonotonicClock
+from tests.test_prometheus import samples
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -73,6 +77,12 @@ async def events(caller: Caller, id: str, last: str) -> list[str]:
         if message["id"] == id:
             seen.append(str(message["event"]))
     return seen
+
+
+def slower(samples: Samples) -> Samples:
+    """1.4 times as long, and as much deeper."""
+    places = np.arange(0, len(samples) - 1, 1 / 1.4)
+    return np.asarray(np.interp(places, np.arange(len(samples)), samples), np.float32)
 
 
 async def test_nothing_is_looked_at_or_said_before_consent(bot: Bot) -> None:
@@ -176,6 +186,73 @@ async def test_the_voice_is_remembered_for_the_next_call(bot: Bot) -> None:
             embeddings.append(person.voice.embedding)
             await bot.close_call(call.id)
     np.testing.assert_array_equal(embeddings[0], embeddings[1])
+
+
+async def test_a_recording_of_their_own_is_their_voice_until_they_want_the_faces_again(bot: Bot) -> None:
+    deep = slower(speech("The weather is mild today, and we are walking along the river."))
+    async with calling(bot) as caller:
+        call = next(iter(bot.calls.values()))
+        with pytest.raises(ConsentError) as caught:
+            await call.use_recording(deep, 24_000)
+        assert caught.value.hint
+        of_the_face = await get_voice(caller)
+        await call.use_recording(deep, 24_000)
+        own = call.state().voice
+        assert own is not None and own["source"] == "recording"
+        assert abs(12 * np.log2(float(str(own["f0_hz"])) * 1.4 / F0_HZ)) < 2  # semitones
+        caller.send(SetVoice(pitch=12))
+        await until(lambda: (call.state().voice or {})["f0_hz"] == pytest.approx(2 * float(str(own["f0_hz"])), abs=1))
+        caller.send(SetVoice(pitch=0))
+        with pytest.raises(AudioError):
+            await call.use_recording(np.zeros(6 * 24_000, np.float32), 24_000)
+        assert (call.state().voice or {})["source"] == "recording"  # it stays
+        call.drop_recording()
+        await until(lambda: call.state().voice == {**of_the_face, "source": "face"})
+
+
+async def test_a_recording_serves_who_shows_no_face(bot: Bot) -> None:
+    spoken = speech("The weather is mild today, and we are walking along the river.")
+    async with calling(bot, drift(read_picture(NOBODY), (0, 0, 1, 1))) as caller:
+        call = next(iter(bot.calls.values()))
+        caller.send(Consent(True))
+        await until(lambda: call.state().consent)
+        await call.use_recording(spoken, 24_000)
+        caller.send(Say("1", "One."))
+        assert await events(caller, "1", "ended") == ["started", "ended"]
+        call.drop_recording()
+        assert call.state().voice is None
+        assert await answer_to(caller, SetVoice(pitch=1)) == "error"
+
+
+async def test_consent_taken_back_while_a_recording_is_measured_keeps_nothing_of_it(bot: Bot) -> None:
+    spoken = speech("The weather is mild today, and we are walking along the river.")
+    async with calling(bot, drift(read_picture(NOBODY), (0, 0, 1, 1))):
+        call = next(iter(bot.calls.values()))
+        call.on_message(dump(Consent(True)))
+        measuring = asyncio.create_task(call.use_recording(spoken, 24_000))
+        await asyncio.sleep(0)
+        call.on_message(dump(Consent(False)))
+        call.on_message(dump(Consent(True)))  # a new consent is not one to the old recording
+        with pytest.raises(ConsentError):
+            await measuring
+        assert call.state().voice is None
+
+
+async def test_the_figures_for_prometheus_hold_what_calls_did(bot: Bot) -> None:
+    before = samples(bot.figures({}))
+    async with calling(bot) as caller:
+        await get_voice(caller, frozen=False)
+        caller.send(Say("1", "One."))
+        await events(caller, "1", "ended")
+        during = samples(bot.figures({}))
+        assert during["rtc_voice_voices"] == 1
+        await bot.close_call(next(iter(bot.calls)))
+    after = samples(bot.figures({}))
+    for name in ("time_to_first_audio", "time_to_voice"):
+        count = f"rtc_voice_{name}_seconds_count"
+        assert after[count] == during[count] == before[count] + 1  # a call's figures outlive it
+    assert after["rtc_voice_voices"] == 0
+    assert after["rtc_voice_engine_busy_seconds_total"] > before["rtc_voice_engine_busy_seconds_total"]
 
 
 async def test_a_picture_without_a_face_gives_no_voice(bot: Bot) -> None:

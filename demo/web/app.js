@@ -14,7 +14,10 @@ import { SteadyFaces } from "./faces.js";
 import { FigureReader } from "./figures.js";
 import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
-import { SOUND_BLOCKED, botProblem, deviceLostProblem, refusal } from "./problems.js";
+import { Phrases } from "./phrases.js";
+import { SOUND_BLOCKED, UNREADABLE_FILE, botProblem, deviceLostProblem, refusal, shortRecordingProblem } from "./problems.js";
+import { LONGEST_S, Recorder, SHORTEST_S, wavOf } from "./recording.js";
+import { Timeline } from "./timeline.js";
 import { element, refocus, show } from "./view.js";
 
 const FIGURES_EVERY_MS = 1000;
@@ -38,18 +41,25 @@ const freshState = () => ({
   voice: null,
   mode: "text",
   draftLength: 0, // characters in the text box
-  knobs: { ...NEUTRAL_KNOBS },
+  card: "", // id of the face whose voice the knobs change; "" for the own
+  knobs: { "": NEUTRAL_KNOBS }, // by card
+  recordingSeconds: null, // while the person records themselves
+  enrolment: null, // of a recording: {isBusy} or {problem: {title, remedy}}
   sentences: [], // {id, text, progress, firstAudioMs, face, reason}
   disclosure: "",
   figures: {},
 });
 
+const phrases = new Phrases();
 const rtcVoice = { pc: null, state: freshState(), log: [], analyser: null, join, leave };
 window.rtcVoice = rtcVoice;
 
 const isRaw = new URLSearchParams(location.search).get("raw") === "1";
 const meter = new LevelMeter(element("meter"));
+const microphoneMeter = new LevelMeter(element("microphone-meter"));
 const overlay = new FaceOverlay(element("overlay"));
+const timeline = new Timeline(element("timeline"));
+let recorder = null;
 let call = null;
 let devices = { camera: null, microphone: null };
 let figureReader = null;
@@ -64,7 +74,7 @@ let sentenceCount = 0;
 
 function update(changes) {
   Object.assign(rtcVoice.state, changes);
-  show(rtcVoice.state);
+  show({ ...rtcVoice.state, name: element("name").value.trim(), phrases: phrases.texts, hasPhraseKeys: phrases.hasKeys });
 }
 
 function record(direction, message) {
@@ -79,9 +89,11 @@ function send(type, fields = {}) {
 async function join() {
   if (!["idle", "ended"].includes(rtcVoice.state.phase)) return;
   meter.start();
+  microphoneMeter.start();
+  timeline.clear();
   rtcVoice.analyser = meter.analyser;
   const { sentences, knobs, draftLength } = rtcVoice.state;
-  update({ ...freshState(), sentences, knobs, draftLength, phase: "devices" });
+  update({ ...freshState(), sentences, knobs: { "": knobs[""] }, draftLength, phase: "devices" });
   asked = new Asked({ consent: rtcVoice.state.consent, mode: rtcVoice.state.mode });
   steadyFaces = new SteadyFaces();
   const opened = await openDevices({ raw: isRaw });
@@ -90,6 +102,7 @@ async function join() {
     devices[device]?.addEventListener("ended", () => update({ problem: deviceLostProblem(device) }));
   }
   showPreview(opened.camera);
+  microphoneMeter.connect(opened.microphone && new MediaStream([opened.microphone]));
   update({
     phase: "connecting",
     hasCamera: opened.camera !== null,
@@ -141,7 +154,7 @@ function onOpen() {
   figureReader = new FigureReader();
   silentReadings = 0;
   update({ phase: "connected" });
-  refocus(rtcVoice.state.hasCamera ? "consent-grant" : "leave");
+  refocus("consent-grant");
   const name = element("name").value.trim();
   if (name) send("hello", { name }); // without one the bot remembers nothing beyond this call
 }
@@ -152,12 +165,14 @@ function leave() {
 }
 
 function end(problem) {
+  recorder?.stop();
   call?.close();
   call = null;
   rtcVoice.pc = null;
   for (const track of [devices.camera, devices.microphone]) track?.stop();
   showPreview(null);
   meter.connect(null);
+  microphoneMeter.connect(null);
   element("voice").srcObject = null;
   const sentences = rtcVoice.state.sentences.map((sentence) =>
     ["ended", "failed"].includes(sentence.progress) ? sentence : { ...sentence, progress: "cancelled" },
@@ -187,12 +202,15 @@ const receivers = {
     update({ faces, voice, ...asked.report({ consent, mode }) });
     gateDevices();
     // A new call, or a new consent, starts from the bare voice.
-    if (isNewVoice && areKnobsTurned()) send("voice", rtcVoice.state.knobs);
+    if (isNewVoice && areKnobsTurned()) send("voice", rtcVoice.state.knobs[""]);
+    if (!faces.some(({ id }) => `${id}` === rtcVoice.state.card)) update({ card: "" });
   },
   speech: ({ id, event, first_audio_ms: firstAudioMs }) => {
     const changes = firstAudioMs === undefined || firstAudioMs === null ? {} : { firstAudioMs };
     changeSentence(id, { progress: event, ...changes });
-    if ("firstAudioMs" in changes) update({ figures: { ...rtcVoice.state.figures, firstAudioMs } });
+    if (!("firstAudioMs" in changes)) return;
+    timeline.addFirstSound(performance.now(), firstAudioMs);
+    update({ figures: { ...rtcVoice.state.figures, firstAudioMs } });
   },
   disclosure: ({ text }) => update({ disclosure: text }),
   metrics: ({ late_chunks: lateChunks = 0 }) => update({ figures: { ...rtcVoice.state.figures, lateChunks } }),
@@ -223,15 +241,17 @@ function changeSentence(id, changes) {
 function setConsent(granted) {
   facelessSince = performance.now();
   asked.ask("consent", granted, { isFirm: !granted }); // once withdrawn, no late word of the bot turns the camera on
-  update({ consent: granted, isFaceMissing: false });
+  update({ consent: granted, isFaceMissing: false, enrolment: null });
+  if (!granted) recorder?.stop();
   gateDevices();
   send("consent", { granted });
-  refocus(granted ? "text" : "consent-grant");
+  refocus(!granted ? "consent-grant" : rtcVoice.state.hasCamera ? "text" : "record");
 }
 
 function forget() {
   asked.ask("consent", false, { isFirm: true });
-  update({ consent: false, knobs: { ...NEUTRAL_KNOBS } });
+  update({ consent: false, knobs: { "": NEUTRAL_KNOBS }, card: "", enrolment: null });
+  recorder?.stop();
   gateDevices();
   send("forget");
   refocus("consent-grant");
@@ -253,13 +273,70 @@ function say(text, face) {
   send("say", { id: sentence.id, text, ...(face ? { face: sentence.face } : {}) });
 }
 
-const areKnobsTurned = () => Object.entries(NEUTRAL_KNOBS).some(([knob, value]) => rtcVoice.state.knobs[knob] !== value);
+function keepPhrase(text) {
+  if (text) phrases.add(text);
+  update({});
+  refocus("text");
+}
+
+function dropPhrase(text) {
+  phrases.remove(text);
+  update({});
+  refocus("text");
+}
+
+function sayPhrase(text) {
+  if (text !== undefined && !element("say").disabled) say(text, element("as").value);
+}
+
+/** Begins to record the person, or ends it; the recording's voice is then theirs. */
+async function toggleRecording() {
+  if (recorder) return recorder.stop();
+  const track = devices.microphone.clone(); // the device itself stays shut but for live conversion
+  track.enabled = true;
+  recorder = new Recorder(track);
+  microphoneMeter.connect(recorder.stream);
+  update({ recordingSeconds: 0, enrolment: null });
+  const counting = setInterval(() => update({ recordingSeconds: Math.floor(recorder.seconds) }), 500);
+  const recorded = await recorder.done;
+  clearInterval(counting);
+  recorder = null;
+  microphoneMeter.connect(devices.microphone && new MediaStream([devices.microphone]));
+  update({ recordingSeconds: null });
+  if (rtcVoice.state.consent) await useRecording(recorded);
+}
+
+/** Has the voice of whoever speaks in a Blob used. */
+async function useRecording(blob) {
+  const current = call;
+  const fail = (problem) => current === call && update({ enrolment: { problem } });
+  update({ enrolment: { isBusy: true } });
+  const { wav, seconds } = await wavOf(blob).catch(() => ({}));
+  if (!wav) return fail(UNREADABLE_FILE);
+  if (seconds < SHORTEST_S) return fail(shortRecordingProblem(seconds, SHORTEST_S, LONGEST_S));
+  await askForRecording(wav);
+}
+
+/** The recording's voice, or for null the face's. */
+async function askForRecording(wav) {
+  const current = call;
+  try {
+    await current.useRecording(wav);
+    if (current === call) update({ enrolment: null });
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    if (current === call) update({ enrolment: { problem: error.problem } });
+  }
+}
+
+const areKnobsTurned = () => Object.entries(NEUTRAL_KNOBS).some(([knob, value]) => rtcVoice.state.knobs[""][knob] !== value);
 
 function setKnobs(changes) {
-  update({ knobs: { ...rtcVoice.state.knobs, ...changes } });
-  Object.assign(knobsToSend, changes);
+  const { card, knobs } = rtcVoice.state;
+  update({ knobs: { ...knobs, [card]: { ...NEUTRAL_KNOBS, ...knobs[card], ...changes } } });
+  knobsToSend[card] = { ...knobsToSend[card], ...changes };
   knobTimer ??= setTimeout(() => {
-    send("voice", knobsToSend);
+    for (const [face, turned] of Object.entries(knobsToSend)) send("voice", { ...turned, ...(face ? { face: Number(face) } : {}) });
     knobsToSend = {};
     knobTimer = null;
   }, KNOBS_EVERY_MS);
@@ -276,6 +353,13 @@ async function refreshFigures() {
   if (faces.length) facelessSince = performance.now(); // the bot may report only changes
   const isFaceMissing = consent && hasCamera && performance.now() - facelessSince > NO_FACE_AFTER_MS;
   update({ isFaceMissing, shaky: silentReadings >= SILENCE_READINGS, figures: { ...figures, ...reading } });
+  timeline.addReading(performance.now(), rtcVoice.state.figures);
+  drawTimeline();
+}
+
+function drawTimeline() {
+  timeline.draw(performance.now());
+  element("timeline").ariaLabel = timeline.words;
 }
 
 /** The id of the face whose voice is heard now; null in silence. */
@@ -291,7 +375,8 @@ function drawFrame(now) {
   if (now - drawnAt < DRAW_EVERY_MS) return;
   drawnAt = now;
   meter.draw();
-  overlay.draw(rtcVoice.state.faces, speakingFace());
+  microphoneMeter.draw();
+  overlay.draw(rtcVoice.state.faces, speakingFace(), element("name").value.trim());
 }
 
 // Closing the tab must free the bot at once, not after the media has been silent for long.
@@ -309,11 +394,23 @@ listenToPerson({
   setKnobs,
   say,
   cancel: () => send("cancel"),
-  redraw: () => setKnobs({ redraw: rtcVoice.state.knobs.redraw + 1 }),
+  redraw: () => setKnobs({ redraw: (rtcVoice.state.knobs[rtcVoice.state.card]?.redraw ?? 0) + 1 }),
   resetKnobs: () => setKnobs({ ...NEUTRAL_KNOBS }),
+  showCard: (card) => update({ card }),
+  record: toggleRecording,
+  useFile: useRecording,
+  useFace: () => askForRecording(null),
+  keepPhrase,
+  dropPhrase,
+  sayPhrase,
+  setPhraseKeys: (hasKeys) => ((phrases.hasKeys = hasKeys), update({})),
+  pressKey: (event) => sayPhrase(phrases.of(event)),
   setDraftLength: (draftLength) => update({ draftLength }),
   dismiss: () => update({ problem: null }),
 });
 setInterval(refreshFigures, FIGURES_EVERY_MS);
+window.addEventListener("resize", drawTimeline);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTimeline);
+drawTimeline();
 requestAnimationFrame(drawFrame);
 update({});

@@ -96,6 +96,17 @@ export class Call extends EventTarget {
     return true;
   }
 
+  /** Has the voice of a recording used, a WAV Blob, or of the face again for null; throws CallError. */
+  async useRecording(wav) {
+    let response;
+    try {
+      response = await fetch(`offer/${encodeURIComponent(this.#id)}/recording`, wav ? { method: "PUT", body: wav } : { method: "DELETE" });
+    } catch {
+      throw new CallError(problems.SERVER_GONE);
+    }
+    if (!response.ok) throw new CallError(problems.refusedProblem(response.status, await response.json().catch(() => null)));
+  }
+
   /** Nothing has come for a while: gives the call up at once if the server does not answer either. */
   async suspect() {
     if (!(await serverAnswers())) this.#end(problems.SERVER_GONE);

@@ -20,7 +20,28 @@ export function listenToPerson(actions) {
   on("reset", "click", actions.resetKnobs);
   for (const knob of KNOBS) on(knob, "input", ({ target }) => actions.setKnobs({ [knob]: Number(target.value) }));
   on("modes", "change", ({ target }) => actions.setMode(target.value));
+  on("record", "click", actions.record);
+  on("choose", "click", () => element("file").click());
+  on("file", "change", ({ target }) => {
+    const [file] = target.files;
+    target.value = ""; // so that the same file can be chosen again
+    if (file) actions.useFile(file);
+  });
+  on("face-voice", "click", actions.useFace);
+  on("card", "change", ({ target }) => actions.showCard(target.value));
   listenToComposer(actions);
+  listenToPhrases(actions);
+}
+
+function listenToPhrases(actions) {
+  on("keep", "click", () => actions.keepPhrase(element("text").value.trim()));
+  on("phrase-keys", "change", ({ target }) => actions.setPhraseKeys(target.checked));
+  on("phrase-list", "click", ({ target }) => {
+    const { say, drop } = target.closest("button")?.dataset ?? {};
+    if (say !== undefined) actions.sayPhrase(say);
+    if (drop !== undefined) actions.dropPhrase(drop);
+  });
+  document.addEventListener("keydown", actions.pressKey);
 }
 
 function listenToComposer(actions) {

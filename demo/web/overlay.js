@@ -27,8 +27,8 @@ export class FaceOverlay {
     this.#canvas = canvas;
   }
 
-  /** Draws `faces` (`{id, box: [left, top, right, bottom] in 0..1}`); the one whose id is `speaking` stands out. */
-  draw(faces, speaking) {
+  /** Draws `faces` (`{id, box: [left, top, right, bottom] in 0..1}`); the one whose id is `speaking` stands out, the own is called `name`. */
+  draw(faces, speaking, name) {
     const { width, height, context } = sized(this.#canvas);
     const style = getComputedStyle(this.#canvas);
     context.clearRect(0, 0, width, height);
@@ -50,7 +50,7 @@ export class FaceOverlay {
       context.shadowBlur = isSpeaking ? 18 : 4;
       context.stroke();
       context.shadowBlur = 0;
-      if (faces.length > 1) label(context, faceName(face), x + w / 2, y + h);
+      if (faces.length > 1) label(context, `${faceName(face, name)}${face.voice_ready ? "" : " · no voice yet"}`, x + w / 2, y + h);
     }
   }
 

@@ -98,6 +98,16 @@ export function refusedProblem(status, body) {
   };
 }
 
+export const UNREADABLE_FILE = {
+  title: "This file holds no sound that the browser can read",
+  remedy: "Choose a WAV, MP3, M4A, OGG or WebM file.",
+};
+
+/** A recording that cannot tell a voice. */
+export function shortRecordingProblem(seconds, shortest, longest) {
+  return { title: `${seconds.toFixed(1)} seconds are too short`, remedy: `Speak for ${shortest} to ${longest} seconds.` };
+}
+
 /** An `error` message of the bot. */
 export function botProblem({ message, hint }) {
   return { title: capitalised(message) || "The bot reports an error", remedy: capitalised(hint), canRetry: false };

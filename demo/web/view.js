@@ -18,9 +18,9 @@ const PROGRESS_WORDS = {
 };
 
 const MODE_HINTS = {
-  text: "What you type is spoken in the voice of your face.",
-  convert: "Talk: what you say comes back in the voice of your face. Headphones keep it out of your microphone.",
-  off: "The bot is silent. Nothing you type or say is spoken.",
+  text: (whose) => `What you type is spoken in the voice of your ${whose}.`,
+  convert: (whose) => `Talk: what you say comes back in the voice of your ${whose}. Headphones keep it out of your microphone.`,
+  off: () => "The bot is silent. Nothing you type or say is spoken.",
 };
 
 const SHORT = 160; // characters of a long sentence that the log shows
@@ -46,6 +46,8 @@ export function show(state) {
   showStage(state, isConnected);
   showVoice(state, isConnected);
   showChat(state, isConnected);
+  showOwnVoice(state, isConnected);
+  showPhrases(state);
   showFigures(state.figures, isConnected);
 }
 
@@ -83,8 +85,12 @@ function showStage(state, isConnected) {
   setText("join", state.phase === "ended" ? "Join again" : "Join the call");
   setVisible("no-picture", !isOutside && !state.hasCamera);
   setText("no-picture", state.phase === "devices" ? "Allow the camera when the browser asks." : "No camera");
-  setVisible("consent", isConnected && state.hasCamera && !state.consent);
+  setVisible("consent", isConnected && !state.consent);
+  setText("consent-title", state.hasCamera ? "May the bot look at your face?" : "May the bot measure your voice?");
+  setVisible("consent-text", state.hasCamera);
+  setVisible("consent-voice", !state.hasCamera);
   setVisible("consented", isConnected && state.consent);
+  setText("consented-text", state.hasCamera ? "You agreed to have your face looked at." : "You agreed to have your voice measured.");
   const status = isConnected && state.hasCamera ? faceStatus(state) : "";
   setVisible("face-status", status !== "");
   setText("face-status", status);
@@ -104,39 +110,86 @@ function showVoice(state, isConnected) {
   const isReady = isConnected && state.voice?.ready === true;
   element("voice-status").dataset.tone = isReady ? "good" : "calm";
   element("knobs").disabled = !isReady;
+  const knobs = state.knobs[state.card] ?? { pitch: 0, size: 1, brightness: 0 };
   for (const knob of ["pitch", "size", "brightness"]) {
-    if (Number(element(knob).value) !== state.knobs[knob]) element(knob).value = state.knobs[knob];
+    if (Number(element(knob).value) !== knobs[knob]) element(knob).value = knobs[knob];
   }
-  setText("pitch-value", `${signed(state.knobs.pitch)} semitones`);
-  setText("size-value", `× ${state.knobs.size.toFixed(2)}`);
-  setText("brightness-value", `${signed(state.knobs.brightness)} dB`);
+  setText("pitch-value", `${signed(knobs.pitch)} semitones`);
+  setText("size-value", `× ${knobs.size.toFixed(2)}`);
+  setText("brightness-value", `${signed(knobs.brightness)} dB`);
+  element("redraw").disabled = state.card === "" && state.voice?.source === "recording"; // it is whose it is
+  showFaceChoice("card", state);
+  setVisible("microphone-row", isConnected && (state.mode === "convert" || state.recordingSeconds !== null));
 }
 
-function voiceStatus({ hasCamera, consent, voice }) {
-  if (voice?.ready) return `Ready: about ${Math.round(voice.f0_hz)} Hz${voice.frozen === false ? ", still settling" : ""}`;
-  if (!hasCamera) return "No camera, so no voice";
+function voiceStatus({ hasCamera, consent, voice, card, faces }) {
+  const other = faces.find(({ id }) => `${id}` === card);
+  if (other) return `${faceName(other)}: about ${Math.round(other.f0_hz)} Hz`;
+  const origin = voice?.source === "recording" ? ", from your recording" : voice?.frozen === false ? ", still settling" : "";
+  if (voice?.ready) return `Ready: about ${Math.round(voice.f0_hz)} Hz${origin}`;
   if (!consent) return "Waiting for your consent";
-  return "Looking for your face";
+  return hasCamera ? "Looking for your face" : "Waiting for a recording of yours";
+}
+
+function showOwnVoice({ consent, hasMicrophone, voice, recordingSeconds, enrolment }, isConnected) {
+  const isRecording = recordingSeconds !== null;
+  const isPossible = isConnected && consent && !enrolment?.isBusy;
+  element("record").disabled = !isPossible || !hasMicrophone;
+  element("choose").disabled = !isPossible || isRecording;
+  setText("record", isRecording ? `Stop recording (${recordingSeconds} s)` : "Record me");
+  setVisible("face-voice", isConnected && voice?.source === "recording");
+  setText("own-status", isConnected ? ownStatus(isRecording, enrolment, voice) : "");
+  element("own-status").classList.toggle("warn", Boolean(enrolment?.problem));
+}
+
+function ownStatus(isRecording, enrolment, voice) {
+  if (isRecording) return "Speak: after 5 seconds you may stop, after 20 it ends.";
+  if (enrolment?.isBusy) return "Measuring the recording …";
+  if (enrolment?.problem) return `${enrolment.problem.title}. ${enrolment.problem.remedy}`;
+  return voice?.source === "recording" ? "You speak in the voice of your recording." : "";
+}
+
+function showPhrases({ phrases, hasPhraseKeys }) {
+  setVisible("phrases", phrases.length > 0);
+  element("phrase-keys").checked = hasPhraseKeys;
+  const list = element("phrase-list");
+  const shown = [...list.children].map(({ firstChild }) => firstChild.dataset.say);
+  if (JSON.stringify(shown) !== JSON.stringify(phrases)) list.replaceChildren(...phrases.map(phraseItem));
+  for (const { firstChild } of list.children) firstChild.disabled = element("say").disabled;
+}
+
+function phraseItem(text, index) {
+  const item = document.createElement("li");
+  const say = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
+  say.dataset.say = text;
+  say.setAttribute("aria-keyshortcuts", `${index + 1}`);
+  say.append(Object.assign(document.createElement("kbd"), { textContent: `${index + 1}` }), text);
+  const drop = Object.assign(document.createElement("button"), { type: "button", className: "link", textContent: "Remove" });
+  drop.dataset.drop = text;
+  drop.ariaLabel = `Remove the phrase: ${text}`;
+  item.append(say, drop);
+  return item;
 }
 
 const signed = (value) => (value > 0 ? `+${value}` : `${value}`.replace("-", "−"));
 
 function showChat(state, isConnected) {
-  const isVoiceless = isConnected && !state.hasCamera;
+  const isVoiceless = isConnected && !state.hasCamera && !state.voice?.ready;
   element("modes").disabled = !isConnected || isVoiceless;
   for (const radio of document.getElementsByName("mode")) {
     radio.checked = radio.value === state.mode;
     if (radio.value === "convert") radio.disabled = !state.hasMicrophone || !state.consent;
   }
   setVisible("mode-hint", !isVoiceless);
-  setText("mode-hint", MODE_HINTS[state.mode]);
+  setText("mode-hint", MODE_HINTS[state.mode](state.voice?.source ?? "face"));
   setVisible("disclosure", isConnected && state.disclosure !== "");
   setText("disclosure", state.disclosure);
   const obstacle = composerObstacle(state, isConnected);
   element("say").disabled = obstacle !== "";
   element("stop").disabled = !isConnected || !state.sentences.some(({ progress }) => ["sent", "queued", "started"].includes(progress));
   setText("composer-hint", obstacle || roomLeft(state) || composerHint(state));
-  showFaceChoice(state.faces);
+  showFaceChoice("as", state);
+  element("keep").disabled = state.draftLength === 0 || state.phrases.length >= 9;
   showSteps(state, isConnected);
   setVisible("no-camera", isVoiceless);
   setVisible("steps", state.sentences.length === 0 && !isVoiceless);
@@ -150,11 +203,11 @@ function showSteps({ consent }, isConnected) {
   agreed.classList.toggle("done", isConnected && consent);
 }
 
-function composerObstacle({ phase, mode, hasCamera, consent }, isConnected) {
+function composerObstacle({ phase, mode, hasCamera, consent, voice }, isConnected) {
   if (!isConnected) return phase === "ended" ? "The call has ended. Join again to go on." : "Join the call first.";
   if (mode === "off") return "The voice is off. Choose “Type” to say something.";
-  if (!hasCamera) return "Without a camera there is no face, and so no voice.";
-  return consent ? "" : "Your voice comes first: agree below the picture.";
+  if (!consent) return "Your voice comes first: agree below the picture.";
+  return hasCamera || voice?.ready ? "" : "Your voice comes first: use a recording of yours.";
 }
 
 function roomLeft({ draftLength }) {
@@ -168,14 +221,15 @@ function composerHint({ voice }) {
   return voice?.ready ? "Enter says it, Shift + Enter starts a new line, Escape stops." : "It will be said as soon as your voice is ready.";
 }
 
-/** What a face is called where there are several. */
-export const faceName = ({ id, own }) => (own ? "You" : `Face ${id}`);
+/** What a face is called where there are several; the own by the person's name if they gave one. */
+export const faceName = ({ id, own }, name = "") => (own ? name || "You" : `Face ${id}`);
 
-function showFaceChoice(faces) {
+/** Has a person choose one of the faces with a voice in the select `id`, in the row that goes with it. */
+function showFaceChoice(id, { faces, name }) {
   const choices = faces.filter(({ own, voice_ready: isReady }) => own || isReady);
-  setVisible("as-row", choices.length > 1);
-  const wanted = choices.map((face) => [face.own ? "" : `${face.id}`, faceName(face)]);
-  const select = element("as");
+  setVisible(`${id}-row`, choices.length > 1);
+  const wanted = choices.map((face) => [face.own ? "" : `${face.id}`, faceName(face, name)]);
+  const select = element(id);
   if (wanted.join("|") === [...select.options].map(({ value, text }) => [value, text]).join("|")) return;
   const chosen = select.value;
   select.replaceChildren(...wanted.map(([value, name]) => new Option(name, value)));

@@ -46,6 +46,7 @@ class ChunkQueue:
         self._waiting = 0  # chunks with samples; bare marks take no room
         self._samples = 0
         self._is_refilling = False
+        self._missed_s: float | None = None  # when a chunk was first missed that has not come yet
         self._pulled_push_s = 0.0  # when the last sample pulled had been pushed
         self._standing = StandingLatency()
         self._lock = threading.Lock()
@@ -61,7 +62,11 @@ class ChunkQueue:
             if samples.size and self._waiting >= self.max_chunks:
                 self._metrics.count("refused_chunks")
                 return False
-            self._chunks.append((samples, mark, self._clock.now()))
+            now = self._clock.now()
+            if samples.size and self._missed_s is not None:
+                self._metrics.record("chunk_late_ms", 1000 * (now - self._missed_s))
+                self._missed_s = None
+            self._chunks.append((samples, mark, now))
             self._waiting += samples.size > 0
             self._samples += samples.size
         return True
@@ -86,6 +91,7 @@ class ChunkQueue:
             samples = self._take(n_samples, time_s, passed)
             late = self.expecting and samples.size < n_samples
             self._is_refilling = late and not self.live
+            self._missed_s = (self._missed_s or self._clock.now()) if late else None
             excess_s = self._standing.excess_s(time_s - self._pulled_push_s, late) if self.live else 0.0
             # Whole frames are cut; an earlier pull does for the rest, since chunks come whole.
             excess = min(int(excess_s * self.sample_rate) // n_samples * n_samples, self._samples)
@@ -136,6 +142,7 @@ class ChunkQueue:
             self._chunks.clear()
             self._waiting = self._samples = 0
             self._is_refilling = False
+            self._missed_s = None
             self._standing = StandingLatency()
 
 

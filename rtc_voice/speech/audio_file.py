@@ -1,5 +1,6 @@
 """Recordings in and out of files."""
 
+import io
 import wave
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rtc_voice.errors import AudioError
 from rtc_voice.output import check_place
 
 MAX_S = 3600.0  # seconds read from a file at most
+WAV_RATES = (8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz
 
 
 def read_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
@@ -48,6 +50,26 @@ def _decode(path: Path, sample_rate: int) -> NDArray[np.float32]:
             if total > MAX_S * sample_rate:
                 raise AudioError(f"{path.name} is longer than an hour", "cut it into pieces")
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def parse_wav(data: bytes) -> tuple[NDArray[np.float32], int]:
+    """The samples of a WAV file from somebody unknown, peak 1, ``[T]``, and their rate in Hz.
+
+    Only 16-bit mono at a usual rate: no decoder for anything else is let near what strangers send.
+
+    Raises:
+        AudioError: it is anything else.
+    """
+    try:
+        with wave.open(io.BytesIO(data)) as file:
+            kind = (file.getnchannels(), file.getsampwidth())
+            rate, body = file.getframerate(), file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise AudioError("this is no WAV file", "send 16-bit mono WAV") from error
+    if kind != (1, 2) or rate not in WAV_RATES:
+        rates = ", ".join(map(str, WAV_RATES))
+        raise AudioError(f"a WAV file of {kind[0]} x {8 * kind[1]} bit, {rate} Hz", f"send 1 x 16 bit at {rates} Hz")
+    return np.frombuffer(body[: len(body) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768), int(rate)
 
 
 def write_wav(path: str | Path, samples: NDArray[np.float32], sample_rate: int) -> None:

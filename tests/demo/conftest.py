@@ -1,15 +1,23 @@
 """Chromium with made-up devices, and the real server to call."""
 
+import json
 import os
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urljoin
 
+import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
+from rtc_voice.speech.audio_file import write_wav
+from rtc_voice.speech.text import SAMPLE_RATE
 from tests.demo.devices import write_camera, write_microphone
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -41,7 +49,12 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("devices")
     for name in ("astronaut", "coffee"):
         write_camera(folder / f"{name}.y4m", PORTRAITS / f"{name}.jpg")
+    write_camera(folder / "two.y4m", PORTRAITS / "astronaut.jpg", count=2)
     write_microphone(folder / "speech.wav", SPOKEN)
+    write_microphone(folder / "deep.wav", SPOKEN, slower=1.4)
+    write_microphone(folder / "short.wav", "Too short.")
+    write_wav(folder / "silent.wav", np.zeros(6 * SAMPLE_RATE, np.float32), SAMPLE_RATE)
+    (folder / "letter.wav").write_text("This is no sound.")
     return folder
 
 
@@ -83,6 +96,7 @@ def open_page(playwright: Playwright, cameras: Path, tmp_path: Path) -> Iterator
             f"--use-file-for-fake-audio-capture={cameras / 'speech.wav'}",
             *(["--use-fake-ui-for-media-stream"] if is_allowed else []),
         ]
+        wait_until_idle(url)
         context = playwright.chromium.launch_persistent_context(
             tmp_path / f"profile{len(contexts)}",
             executable_path=CHROMIUM,
@@ -101,13 +115,34 @@ def open_page(playwright: Playwright, cameras: Path, tmp_path: Path) -> Iterator
         context.close()
 
 
+def wait_until_idle(url: str) -> None:
+    """Returns when the server has noticed that earlier pages are gone: a busy one refuses a second call."""
+    deadline = time.monotonic() + 40
+    while True:
+        with urllib.request.urlopen(urljoin(url, "/health")) as reply:
+            if json.load(reply)["calls"] == 0:
+                return
+        assert time.monotonic() < deadline, "an earlier call stands for ever"
+        time.sleep(0.05)
+
+
 @pytest.fixture
-def screenshot(tmp_path: Path) -> Screenshot:
-    """Keeps what a page looks like in ``RTC_VOICE_SCREENSHOTS``, or with the test's files."""
-    folder = Path(os.environ.get("RTC_VOICE_SCREENSHOTS", tmp_path))
+def screenshot() -> Screenshot:
+    """Keeps what a page looks like, by day and by night, and has axe-core look for what keeps people out."""
+    folder = Path(os.environ.get("RTC_VOICE_SCREENSHOTS", ROOT / "build/screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(page: Page, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=folder / f"{name}{'-dark' if scheme == 'dark' else ''}.png", full_page=True)
+            assert barriers(page) == [], f"{name}, {scheme}"
 
     return keep
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds serious or critical in the page as it is now."""
+    found = Axe().run(page).response["violations"]
+    serious = [violation for violation in found if violation["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {json.dumps([node['html'] for node in one['nodes']])}" for one in serious]

@@ -2,12 +2,14 @@
 
 import math
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from rtc_voice.speech.text import F0_HZ
 from tests.demo.conftest import CHROMIUM, SPOKEN, OpenPage, Screenshot, running_server
 from tests.demo.hearing import SPEECH_LEVEL, levels, median_f0_hz, start_recording, stop_recording
 
@@ -214,6 +216,153 @@ def test_what_is_said_live_comes_back(server_url: str, open_page: OpenPage, scre
     assert abs(12 * np.log2(median_f0_hz(heard) / f0_hz)) < 3  # semitones
 
 
+def test_a_recording_of_ones_own_replaces_the_voice_of_the_face(
+    server_url: str, open_page: OpenPage, screenshot: Screenshot, cameras: Path
+) -> None:
+    page = open_page(server_url)
+    page.click("#join")
+    until(page, "rtcVoice.state.phase === 'connected'")
+    assert page.is_disabled("#record") and page.is_disabled("#choose")  # nothing is measured before consent
+    page.click("#consent-grant")
+    until(page, "rtcVoice.state.voice?.frozen")
+    of_the_face = page.evaluate("rtcVoice.state.voice.f0_hz")
+    for name, words in {"short": "are too short. Speak for", "silent": "silent. Use one", "letter": "no sound"}.items():
+        page.set_input_files("#file", cameras / f"{name}.wav")
+        until(page, f"document.querySelector('#own-status').textContent.includes({words!r})")
+    screenshot(page, "14-unusable-recording")
+
+    page.set_input_files("#file", cameras / "deep.wav")
+    until(page, "rtcVoice.state.voice.source === 'recording'")
+    of_the_recording = page.evaluate("rtcVoice.state.voice.f0_hz")
+    assert (
+        abs(12 * np.log2(of_the_recording * 1.4 / F0_HZ)) < 2
+    )  # semitones from that of the voice that was slowed down
+    assert "from your recording" in text(page, "#voice-status")
+    assert "after a recording" in text(page, "#disclosure")
+    screenshot(page, "15-recording")
+    start_recording(page)
+    page.fill("#text", SPOKEN)
+    page.press("#text", "Enter")
+    until(page, "rtcVoice.state.sentences[0].progress === 'ended'", limit_s=30)
+    assert abs(12 * np.log2(median_f0_hz(stop_recording(page)) / of_the_recording)) < 2.5
+
+    page.click("#face-voice")
+    until(page, "rtcVoice.state.voice.source === 'face'")
+    assert "made from a face" in text(page, "#disclosure")
+    assert page.evaluate("rtcVoice.state.voice.f0_hz") == of_the_face
+
+
+def test_one_may_record_oneself(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
+    page = open_page(server_url + "?raw=1")
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.frozen")
+    page.click("#record")
+    until(page, "rtcVoice.state.recordingSeconds >= 6")
+    assert not page.evaluate("rtcVoice.pc.getSenders()[0].track.enabled")  # nothing of it goes into the call
+    screenshot(page, "16-recording-oneself")
+    page.click("#record")
+    until(page, "rtcVoice.state.voice.source === 'recording'")
+    assert abs(12 * np.log2(page.evaluate("rtcVoice.state.voice.f0_hz") / F0_HZ)) < 2  # semitones
+
+    page.click("#consent-withdraw")
+    until(page, "rtcVoice.state.voice === null")
+    assert page.is_disabled("#record")
+
+
+def test_a_kept_phrase_is_said_by_one_key(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
+    page = open_page(server_url)
+    for phrase in ("Good morning.", "I would like 2 apples."):
+        page.fill("#text", phrase)
+        page.click("#keep")
+    page.fill("#text", "")
+    page.reload()  # they stay in the browser
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.ready")
+    page.focus("#stage button:visible, #leave")
+    page.keyboard.press("2")
+    until(page, "rtcVoice.state.sentences[0]?.progress === 'ended'")
+    assert page.evaluate("rtcVoice.state.sentences[0].text") == "I would like 2 apples."
+    page.focus("#text")
+    page.keyboard.press("2")
+    assert page.input_value("#text") == "2"
+    screenshot(page, "17-phrases")
+    assert_fits_phones(page, screenshot, "17-phrases")
+
+    page.uncheck("#phrase-keys")
+    page.keyboard.press("1")
+    page.get_by_role("button", name="Remove the phrase: Good morning.").click()
+    page.get_by_role("button", name="I would like 2 apples.", exact=False).first.click()
+    until(page, "rtcVoice.state.sentences.length === 2")
+    assert page.evaluate("rtcVoice.state.sentences.map(({ text }) => text)") == ["I would like 2 apples."] * 2
+    assert page.locator("#phrase-list li").count() == 1
+
+
+def test_knobs_change_what_is_heard(server_url: str, open_page: OpenPage) -> None:
+    page = open_page(server_url)
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.frozen")
+    before = page.evaluate("rtcVoice.state.voice")
+    page.focus("#pitch")
+    for _ in range(8):
+        page.keyboard.press("ArrowLeft")  # half a semitone
+    page.focus("#size")
+    page.keyboard.press("ArrowRight")
+    until(page, "rtcVoice.state.voice.tract > {tract}".format(**before))
+    assert text(page, "#pitch-value") == "−4 semitones"
+    until(page, f"Math.abs(rtcVoice.state.voice.f0_hz - {before['f0_hz'] * 2 ** (-4 / 12)}) < 1")
+    page.click("#redraw")
+    until(page, "rtcVoice.state.voice.redraw === 1")
+    page.click("#reset")
+    until(page, "rtcVoice.state.voice.f0_hz === {f0_hz} && rtcVoice.state.voice.redraw === 0".format(**before))
+    assert text(page, "#pitch-value") == "0 semitones"
+
+
+def test_each_face_has_its_card_and_its_own_voice(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
+    page = open_page(server_url, portrait="two")
+    page.fill("#name", "Ann")
+    join_and_agree(page)
+    until(page, "rtcVoice.state.faces.filter((face) => face.voice_ready).length === 2 && rtcVoice.state.voice?.frozen")
+    assert page.locator("#card option").all_inner_texts()[0] == "Ann"
+    own = page.evaluate("rtcVoice.state.voice.f0_hz")
+    other = "rtcVoice.state.faces.find((face) => !face.own)"
+    until(page, f"{other}.f0_hz")
+    before = page.evaluate(f"{other}.f0_hz")
+    page.select_option("#card", index=1)
+    assert text(page, "#voice-status").startswith("Face ")
+    page.focus("#pitch")
+    for _ in range(24):
+        page.keyboard.press("ArrowRight")
+    until(page, f"{other}.f0_hz > 1.2 * {before}")
+    screenshot(page, "18-two-faces")
+    assert page.evaluate("rtcVoice.state.voice.f0_hz") == own
+    page.select_option("#card", index=0)
+    assert text(page, "#pitch-value") == "0 semitones"
+
+
+def test_forget_deletes_the_voice_and_takes_consent_back(server_url: str, open_page: OpenPage) -> None:
+    page = open_page(server_url)
+    page.fill("#name", "Somebody to forget")
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.frozen")
+    page.click("#forget")
+    until(page, "rtcVoice.state.voice === null && !rtcVoice.state.consent && rtcVoice.state.faces.length === 0")
+    assert page.evaluate("rtcVoice.pc.getSenders().every(({ track }) => !track.enabled)")
+    assert page.is_visible("#consent") and page.is_disabled("#say")
+
+
+def test_the_timeline_tells_its_latencies_in_words(
+    server_url: str, open_page: OpenPage, screenshot: Screenshot
+) -> None:
+    page = open_page(server_url)
+    label = "document.querySelector('#timeline').ariaLabel"
+    assert page.evaluate(label) == "No latency measured yet"
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.ready")
+    page.fill("#text", "One.")
+    page.press("#text", "Enter")
+    until(page, f"/round trip \\d+ .* first sound of the last sentence \\d+ milliseconds/.test({label})")
+
+
 def test_a_camera_without_a_face_is_told_so(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
     page = open_page(server_url, portrait="coffee")
     join_and_agree(page)
@@ -282,12 +431,27 @@ def test_blocked_devices_are_told_with_the_remedy(server_url: str, open_page: Op
     until(page, "rtcVoice.state.phase === 'connected'")
     assert text(page, "#problem-title") == "The camera and the microphone are blocked"
     assert "Allow them" in text(page, "#problem-remedy")
-    assert text(page, "#voice-status") == "No camera, so no voice"
     assert text(page, "#connection") == "Connected, no camera"
     assert page.is_hidden("#steps")
-    assert "nothing you type or say is spoken" in text(page, "#no-camera")
+    assert page.is_disabled("#choose")
     screenshot(page, "8-blocked")
     assert_fits_phones(page, screenshot, "8-blocked")
+
+
+def test_without_a_camera_a_recording_gives_a_voice(server_url: str, open_page: OpenPage, cameras: Path) -> None:
+    page = open_page(server_url, is_allowed=False)
+    join_and_agree(page)
+    until(page, "rtcVoice.state.consent")
+    assert text(page, "#voice-status") == "Waiting for a recording of yours"
+    assert page.is_disabled("#say") and page.is_disabled("#record")
+    page.set_input_files("#file", cameras / "deep.wav")
+    until(page, "rtcVoice.state.voice?.source === 'recording'")
+    page.fill("#text", "Hello.")
+    page.press("#text", "Enter")
+    until(page, "rtcVoice.state.sentences[0].progress === 'ended'")
+    page.click("#face-voice")
+    until(page, "rtcVoice.state.voice === null")
+    assert page.is_disabled("#say")
 
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])

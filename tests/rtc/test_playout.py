@@ -37,6 +37,22 @@ def test_a_full_queue_refuses_and_counts() -> None:
     assert queue.room() == 1
 
 
+def test_how_late_a_missed_chunk_came_is_recorded_once() -> None:
+    metrics, clock = Metrics(), JumpClock()
+    queue = ChunkQueue(24_000, max_chunks=9, metrics=metrics, clock=clock)
+    queue.pull(480)  # nobody speaks: nothing is missed
+    clock.time += 1
+    queue.push(ramp(0, 480))
+    queue.pull(480)
+    queue.expecting = queue.live = True
+    for _ in range(2):  # missed twice
+        queue.pull(480)
+        clock.time += 0.02
+    queue.push(ramp(480, 480))
+    queue.push(ramp(960, 480))
+    assert metrics.times["chunk_late_ms"].summary() == {"p50": 40, "p95": 40, "p99": 40, "max": 40, "n": 1}
+
+
 def test_a_half_played_chunk_keeps_its_place() -> None:
     queue = ChunkQueue(24_000, max_chunks=1)
     queue.push(ramp(0, 480))

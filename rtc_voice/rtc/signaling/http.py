@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from rtc_voice.errors import CapacityError, InputError, ProtocolError, RtcVoiceError
+from rtc_voice.prometheus import CONTENT_TYPE
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.signaling.access import (
     Access,
@@ -66,6 +68,9 @@ MIME_TYPES = {
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
+
+REFUSED = web.AppKey("refused", Counter[str])  # requests refused so far, by reason
+_REASONS = {400: "bad-request", 401: "token", 403: "origin", 429: "rate", 503: "full"}
 
 OpenCall = Callable[[str, str], Awaitable[tuple[str, Mapping[str, str]]]]
 """An offer's ``sdp`` and ``type`` to the call's id and the answer (``sdp``, ``type``)."""
@@ -140,15 +145,20 @@ def create_app(
     live_calls: Callable[[], Collection[str]],
     add_candidate: AddCandidate,
     health: Callable[[], Mapping[str, object]],
+    figures: Callable[[Mapping[str, int]], bytes] | None = None,
     max_calls: int,
     web_dir: Path | None = None,
     access: Access = Access(),  # noqa: B008 - frozen
     ice: IceConfig = DIRECT,
     more: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """The application: offers, health, ``more``, and the page in ``web_dir`` if there is one."""
+    """The application: offers, health, ``more``, and the page in ``web_dir`` if there is one.
+
+    ``figures`` makes what Prometheus reads at ``/metrics`` from the requests refused so far, by reason.
+    """
     routes = _Routes(CallDesk(open_call, close_call, live_calls, add_candidate, max_calls))
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=guards(access))
+    app[REFUSED] = Counter()
     for path in OFFER_PATHS:
         app.router.add_post(path, routes.offer)
         app.router.add_patch(path, routes.trickle)
@@ -162,6 +172,13 @@ def create_app(
     async def say_config(request: web.Request) -> web.Response:
         return web.json_response(ice.as_json())
 
+    async def say_figures(request: web.Request) -> web.Response:
+        assert figures is not None
+        refused = request.app[REFUSED]
+        return web.Response(body=figures(refused), headers={"Content-Type": CONTENT_TYPE})
+
+    if figures is not None:
+        app.router.add_get("/metrics", say_figures)
     app.router.add_get("/health", say_health)
     app.router.add_get("/config", say_config)
     app.router.add_routes(more)
@@ -254,6 +271,8 @@ async def finish(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         response = _error(500, "internal", "the server failed", "its log says why")
+    if response.status in _REASONS and REFUSED in request.app:
+        request.app[REFUSED][_REASONS[response.status]] += 1
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
