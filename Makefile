@@ -1,6 +1,7 @@
 # make demo   sets everything up and runs the main job (ARGS=--once ends by itself)
 # make test   sets everything up and passes the tests
 # make bench  runs all benchmarks and generates benchmarks/RESULTS.md
+# make test-adapters  tests the adapters to Pipecat and LiveKit Agents, in environments of their own
 # make bench-peers  installs FastRTC and Pipecat in environments of their own; `make bench` then measures them too
 
 PYTHON ?= python3
@@ -8,10 +9,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test check bench bench-peers clean
+.PHONY: help demo test test-adapters check bench bench-peers clean
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 demo: $(VENV)/.ready
 	@bash .ci/system demo
@@ -20,6 +21,16 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	@bash .ci/system test
 	$(BIN)/python -m pytest $(ARGS)
+
+test-adapters: environments/pipecat/.ready environments/livekit/.ready
+	environments/pipecat/bin/python -m pytest -W ignore::DeprecationWarning tests/adapters/test_pipecat.py $(ARGS)
+	environments/livekit/bin/python -m pytest tests/adapters/test_livekit.py $(ARGS)
+
+environments/%/.ready: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check -e ".[$*]" pytest pytest-asyncio pytest-timeout
+	@touch $@
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

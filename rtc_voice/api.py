@@ -7,7 +7,7 @@ All voices of a process share one engine, which starts with the first and ends w
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -90,7 +90,7 @@ class Voice:
         assert self._properties is not None, "enter the voice first"
         return self._properties
 
-    async def say(self, text: str) -> AsyncIterator[av.AudioFrame]:
+    async def say(self, text: str) -> AsyncGenerator[av.AudioFrame, None]:
         """``text`` in this voice: frames of s16 mono, 24 kHz, up to 20 ms each, as soon as they are made.
 
         Leaving the loop stops the speech.
@@ -99,7 +99,7 @@ class Voice:
             TextError: nothing in ``text`` can be spoken.
             CapacityError: ``MAX_STREAMS`` are in use.
         """
-        outlet = _Outlet()
+        outlet = Outlet()
         stream = self.open_stream(outlet)
         place, is_wanted = 0, True
         try:
@@ -122,9 +122,9 @@ class Voice:
         converted.listen_to(track)
         return converted
 
-    # For the tracks of this module
+    # For the tracks of this module, and for adapters
 
-    def open_stream(self, sink: "ChunkQueue | _Outlet", metrics: Metrics | None = None) -> VoiceStream:
+    def open_stream(self, sink: "ChunkQueue | Outlet", metrics: Metrics | None = None) -> VoiceStream:
         """A place in the engine."""
         return self._parts.engine.open(self.properties, sink, metrics)
 
@@ -242,7 +242,7 @@ class VoiceTrack(MediaStreamTrack):
             self._all_said.set()
 
 
-class _Outlet:
+class Outlet:
     """Takes an engine's chunks of one text for a coroutine, no more of them than asked for and a few."""
 
     def __init__(self) -> None:

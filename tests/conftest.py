@@ -1,5 +1,6 @@
 """What every test shares: a fixed seed, one thread for torch, and no skipping where nothing may be missing."""
 
+import importlib.util
 import os
 from collections.abc import Generator, Iterator
 
@@ -11,6 +12,11 @@ import torch
 from tests.rooms.servers import JanusServer
 
 torch.set_num_threads(1)  # two are slower for small chunks
+
+# Adapters are tested in environments of their own: `make test-adapters`.
+collect_ignore = [
+    f"adapters/test_{name}.py" for name in ("pipecat", "livekit") if importlib.util.find_spec(name) is None
+]
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ async def test_whoever_listens_no_more_frees_the_place(voice: Voice) -> None:
     for _ in range(rtc_voice.api.MAX_STREAMS + 1):
         spoken = voice.say("A sentence that nobody hears to its end.")
         await anext(spoken)
-        await spoken.aclose()  # type: ignore[attr-defined]
+        await spoken.aclose()
     assert [frame async for frame in voice.say("One.")]
 
 
