@@ -20,6 +20,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	@bash .ci/system test
+	@bash tests/rooms/whip/install
 	$(BIN)/python -m pytest $(ARGS)
 
 test-adapters: environments/pipecat/.ready environments/livekit/.ready
@@ -39,7 +40,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.ready-dev
-	@bash .ci/system demo
+	@bash .ci/system test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[quality]"
 	$(BIN)/python -m benchmarks.all $(ARGS)
 

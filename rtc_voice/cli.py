@@ -595,7 +595,7 @@ async def _serving(bot: Any, door: _Door, web_dir: Path | None = None, more: Any
 async def _join(address: str, config: Any, room_config: Any, host: str, port: int) -> None:
     from rtc_voice.bot import Bot
     from rtc_voice.room import RoomBot
-    from rtc_voice.rtc.signaling import http, links, whip
+    from rtc_voice.rtc.signaling import access, http, links, whip
     from rtc_voice.rtc.signaling.janus import JanusAddress, JanusRoom
 
     is_whip = address.startswith(whip.SCHEMES)
@@ -609,7 +609,9 @@ async def _join(address: str, config: Any, room_config: Any, host: str, port: in
             status.update("joining the room …")
             signaling = make_signaling(where, clock=bot.clock, metrics=bot.metrics, ice=config.ice)
             room = RoomBot(bot, signaling, room_config)
-            pages = links.create_app(room.member_of, _web_folder())
+            # Figures tell how the bot is used: that is for this machine alone.
+            health = bot.health if access.is_loopback(host) else lambda: {"status": "ok"}
+            pages = links.create_app(room.member_of, _web_folder(), health)
             async with http.serve(pages, host, port) as real_port:
                 room.on_newcomer = lambda who: _show_link(who, f"http://{host}:{real_port}")
                 await room.join()

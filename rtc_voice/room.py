@@ -173,7 +173,7 @@ class Member:
     ) -> None:
         self.participant = participant
         self.token = secrets.token_urlsafe(18)  # of their own link
-        self.listeners: set[Callable[[str], None]] = set()  # pages that take the bot's messages
+        self.listeners: set[Callable[[str | None], None]] = set()  # pages that take the bot's messages; None ends them
         self._bot = bot
         self._signaling = signaling
         self._mix = mix
@@ -201,7 +201,9 @@ class Member:
         return True
 
     async def close(self) -> None:
-        """Stop listening and speaking."""
+        """Stop listening and speaking, for good."""
+        for listener in list(self.listeners):
+            listener(None)
         staying, self._staying = self._staying, None
         if staying is not None:
             staying.cancel()

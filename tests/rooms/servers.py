@@ -1,14 +1,20 @@
-"""The real servers of a call, on loopback: Debian's Janus and coturn, and a web server for the participants' page."""
+"""The real servers of a call, on loopback: Debian's Janus and coturn, and WHIP and WHEP servers before that Janus."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.certificate import write_certificate
+
 HERE = Path(__file__).parent
+WHIP = HERE / "whip"  # filled by its ``install``
 STARTS_WITHIN_S = 20.0
 ROOM = 1234
 PIN = "sesame"
@@ -32,8 +38,10 @@ class JanusServer:
     """A Janus that can be killed and started again on the same port."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.url = f"ws://127.0.0.1:{self.port}/"
+        self.tls_url = f"wss://127.0.0.1:{self.tls_port}/"
+        self.certificate, self._key = write_certificate(folder)
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._write_config()
@@ -49,7 +57,11 @@ class JanusServer:
         (self._folder / "janus.jcfg").write_text(config)
         rooms = _ROOM.format(room=ROOM, locked=ROOM + 1, pin=PIN)
         (self._folder / "janus.plugin.videoroom.jcfg").write_text(rooms)
-        sockets = f'general: {{ ws = true, ws_port = {self.port}, ws_ip = "127.0.0.1" }}\n'
+        sockets = (
+            f'general: {{ ws = true, ws_port = {self.port}, ws_ip = "127.0.0.1", '
+            f'wss = true, wss_port = {self.tls_port}, wss_ip = "127.0.0.1" }}\n'
+            f'certificates: {{ cert_pem = "{self.certificate}", cert_key = "{self._key}" }}\n'
+        )
         (self._folder / "janus.transport.websockets.jcfg").write_text(sockets)
 
     def start(self) -> None:
@@ -86,6 +98,52 @@ def coturn(user: str, password: str) -> Iterator[int]:
         try:
             wait_for_port(port)
             yield port
+        finally:
+            server.kill()
+
+
+@contextmanager
+def whip_server(janus: JanusServer, folder: Path, endpoints: dict[str, str]) -> Iterator[str]:
+    """Debian's simple-whip-server before ``janus``; gives its address.
+
+    Args:
+        janus: whose open room it publishes to.
+        folder: takes its files.
+        endpoints: the name in the room of whoever sends to ``/whip/endpoint/KEY``, by key.
+    """
+    port = free_port()
+    folder.mkdir()
+    for name in ("server.js", "whip-janus.js"):
+        shutil.copy(WHIP / "debian/usr/share/simple-whip-server/src" / name, folder)
+    config = {"janus": {"address": janus.url}, "port": port, "rest": "/whip", "allowTrickle": True, "iceServers": []}
+    (folder / "config.js").write_text(f"module.exports = {json.dumps(config)};")
+    (folder / "package.json").write_text('{"type": "commonjs"}')
+    with _node(port, [folder / "server.js"]):
+        for key, name in endpoints.items():
+            body = json.dumps({"id": key, "room": ROOM, "label": name}).encode()
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/whip/create", body, {"Content-Type": "application/json"}
+            )
+            urllib.request.urlopen(request, timeout=STARTS_WITHIN_S).close()
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def whep_server(janus: JanusServer, feed: int, key: str) -> Iterator[str]:
+    """Meetecho's janus-whep-server: ``/whep/endpoint/KEY`` plays the publisher ``feed`` of the open room."""
+    port = free_port()
+    with _node(port, [WHIP / "whep.js", janus.url, port, ROOM, feed, key]):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _node(port: int, words: list[object]) -> Iterator[None]:
+    """A program of Node.js, once it listens on ``port``."""
+    environment = {**os.environ, "NODE_PATH": str(WHIP / "node_modules")}
+    with subprocess.Popen(["node", *map(str, words)], stdout=subprocess.DEVNULL, env=environment) as server:
+        try:
+            wait_for_port(port)
+            yield
         finally:
             server.kill()
 

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 25.0  # Janus forgets a session after 60 s without a word
+FAREWELL_S = 0.5  # for Janus to hear that we go: who is asked to go has 5 s for everything
 HEARTBEAT_S = 4.0  # a network that is gone is noticed after one and a half of these
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -65,8 +66,9 @@ class JanusHandle:
         """Give the place back; a server that is gone needs no word."""
         self._session.handles.pop(self.id, None)
         try:
-            await self._session.request({"janus": "detach", "handle_id": self.id})
-        except ProtocolError:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._session.request({"janus": "detach", "handle_id": self.id})
+        except (ProtocolError, TimeoutError):
             logger.info("handle %d was gone before it was given back", self.id)
 
 
@@ -106,7 +108,7 @@ class JanusSession:
     ) -> None:
         if not self.closed.is_set():
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(FAREWELL_S):
                     await self.request({"janus": "destroy"})
             except (ProtocolError, TimeoutError):
                 logger.info("the session was gone before it was ended")

@@ -5,7 +5,7 @@ the token speaks for its participant, so each link is for one person.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +20,14 @@ MAX_UNSENT = 64  # messages for a page that does not read
 HEARTBEAT_S = 10.0
 MAX_PAGES = 8  # that show one participant's state at once
 
+Listener = Callable[[str | None], None]
+"""Takes the bot's messages, and None when there will be no more."""
+
 
 class Linked(Protocol):
     """A participant as their page knows them."""
 
-    listeners: set[Callable[[str], None]]  # take the bot's messages
+    listeners: set[Listener]
 
     @property
     def name(self) -> str:
@@ -62,26 +65,34 @@ def routes(participant_of: Callable[[str], Linked | None], pages: Pages) -> list
     return [web.get("/p/{token}", page), web.get("/p/{token}/messages", messages)]
 
 
-def create_app(participant_of: Callable[[str], Linked | None], web_dir: Path) -> web.Application:
-    """An application with the links alone."""
+def create_app(
+    participant_of: Callable[[str], Linked | None], web_dir: Path, health: Callable[[], Mapping[str, object]]
+) -> web.Application:
+    """An application with the links and ``GET /health`` alone."""
     pages = Pages(web_dir)
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=guards(Access()))
+
+    async def say_health(request: web.Request) -> web.Response:
+        return web.json_response(dict(health()))
+
+    app.router.add_get("/health", say_health)
     app.router.add_routes(routes(participant_of, pages))
     app.router.add_get("/{path:.+}", pages.page)
     return app
 
 
 async def _converse(socket: web.WebSocketResponse, participant: Linked) -> None:
-    unsent: asyncio.Queue[str] = asyncio.Queue(MAX_UNSENT)
+    unsent: asyncio.Queue[str | None] = asyncio.Queue(MAX_UNSENT)
 
-    def keep(text: str) -> None:
+    def keep(text: str | None) -> None:
         if unsent.full():  # the newest state is what counts
             unsent.get_nowait()
         unsent.put_nowait(text)
 
     async def send() -> None:
-        while True:
-            await socket.send_str(await unsent.get())
+        while (text := await unsent.get()) is not None:
+            await socket.send_str(text)
+        await socket.close()
 
     sending = asyncio.get_running_loop().create_task(send())
     participant.listeners.add(keep)

@@ -29,7 +29,7 @@ SDP_TYPE = "application/sdp"
 FRAGMENT_TYPE = "application/trickle-ice-sdpfrag"
 SCHEMES = ("whip+http", "whip+https")
 ANSWER_TIMEOUT_S = 10.0
-FAREWELL_S = 1.0  # for a server to hear that a session is over
+FAREWELL_S = 0.5  # for a server to hear that a session is over: who is asked to go has 5 s for everything
 MAX_ANSWER_BYTES = 64 * 1024
 _FORM = (
     "write whip+https://HOST/VOICE?whep=https://HOST/PARTICIPANT&name=NAME, and &token=…, &whep_token=… if asked for"
@@ -85,6 +85,15 @@ class _Session:
     headers: dict[str, str]
 
 
+class _CounterOffer(ProtocolError):
+    """The server would rather offer itself."""
+
+    def __init__(self, session: _Session, sdp: str) -> None:
+        super().__init__(f"{session.url} makes an offer of its own", code="refused")
+        self.session = session
+        self.sdp = sdp
+
+
 class WhipSignaling:
     """A ``Signaling`` of one participant."""
 
@@ -118,7 +127,12 @@ class WhipSignaling:
         """Play the participant; see ``Signaling.subscribe``."""
         link = self._link()
         link.listen(ear, ("audio", "video"))
-        return await self._open(link, self._address.whep, self._address.whep_token)
+        try:
+            return await self._open(link, self._address.whep, self._address.whep_token)
+        except _CounterOffer as other:
+            link = self._link()
+            link.listen(ear)
+            return await self._answer(link, other)
 
     async def publish(self, name: str, source: SpeechSource) -> Carrier:
         """Send the voice; see ``Signaling.publish``."""
@@ -156,11 +170,27 @@ class WhipSignaling:
         try:
             offer = await link.offer()
             status, reply, answer = await self._request("POST", URL(url), headers, offer)
+            session = _Session(reply.url.join(URL(reply.headers.get("Location", ""))), headers)
+            if status == 406 and reply.content_type == SDP_TYPE and "Location" in reply.headers:
+                raise _CounterOffer(session, answer)
             if status != 201 or "Location" not in reply.headers:
                 hint = "add &token=… or &whep_token=… to the address" if status in (401, 403) else ""
                 raise ProtocolError(f"{url} answers {status}: {answer[:100]!r}", hint, "refused")
-            self._sessions[link] = _Session(reply.url.join(URL(reply.headers["Location"])), headers)
+            self._sessions[link] = session
             await link.accept(answer)
+        except BaseException:
+            await self.retract(link)
+            raise
+        return link
+
+    async def _answer(self, link: Link, offer: _CounterOffer) -> Link:
+        """Answer the server's own offer on ``link`` (WHEP's draft, "SDP negotiation"); it is closed if that fails."""
+        session = self._sessions[link] = offer.session
+        try:
+            status, _, text = await self._request("PATCH", session.url, session.headers, await link.answer(offer.sdp))
+            if status not in (200, 204):
+                raise ProtocolError(f"{session.url} answers {status}: {text[:100]!r}", code="refused")
+            await link.connected()
         except BaseException:
             await self.retract(link)
             raise

@@ -1,16 +1,20 @@
 /**
  * Participants of a Janus VideoRoom, for the tests: each publishes a portrait, a voice and a chat; one of them listens.
  *
- * `window.room`: `join(options)`, `participants`, `voices` (by name: `onset(sinceMs)`, `isQuiet(ms)`), `texts`.
+ * `window.room`: `join(options)`, `whip(options)` and `whep(options)` of the package whip-whep, `participants`, `feeds` (ids,
+ * by name), `speak(names, wav)`, `texts`, and what is heard: `voices`, by name, with
+ * `heard` ([ms, rms] of every look), `onset(sinceMs)`, `isQuiet(ms)`, `hasEnded()`. Microphones are `voices` too, as "NAME".
  */
 
 const LOUD = 0.01; // rms of full scale: -40 dB
 const POLL_MS = 8;
 
 const audio = new AudioContext();
-const room = { participants: {}, voices: {}, texts: [], join, speak };
+const room = { participants: {}, voices: {}, feeds: {}, texts: [], join, speak, whip, whep };
 window.room = room;
 const left = new Set(); // ids of those who have left or stopped sending
+const looks = []; // taken all at once, so that voices and microphones have one clock
+setInterval(() => looks.forEach((look) => look(performance.now())), POLL_MS);
 
 class Janus {
   #socket;
@@ -96,20 +100,28 @@ async function camera(source, shape, tile) {
   return canvas.captureStream(10).getVideoTracks()[0];
 }
 
-/** Joins: `{url, room, name, portrait, shape, hears, chats}`; resolves when what we send is on its way. */
-async function join({ url, room: number, name, portrait, shape = {}, hears = false, video = true }) {
+/** What a participant shows and says: `{tile, tracks, microphone}`. */
+async function devices(name, portrait, shape = {}) {
   await audio.resume();
   const tile = document.createElement("figure");
   tile.innerHTML = `<figcaption>${name}<span class="voice">voice <span class="bar"><i></i></span></span></figcaption>`;
   document.getElementById("tiles").append(tile);
+  const microphone = audio.createGain();
+  const sent = audio.createMediaStreamDestination();
+  microphone.connect(sent);
+  follow(name, null, microphone);
+  return { tile, microphone, tracks: [...sent.stream.getTracks(), await camera(portrait, shape, tile)] };
+}
+
+/** Joins: `{url, room, name, portrait, shape, hears}`; resolves when what we send is on its way. */
+async function join({ url, room: number, name, portrait, shape, hears = false }) {
+  const { tile, microphone, tracks } = await devices(name, portrait, shape);
   const janus = await Janus.connect(url);
-  const microphone = audio.createMediaStreamDestination();
-  // A steady source keeps the encoder busy, as a live microphone does.
-  audio.createConstantSource().connect(audio.createGain()).connect(microphone);
   const pc = new RTCPeerConnection();
   const seen = new Set();
   const subscribe = (publishers) => {
     for (const publisher of publishers) {
+      room.feeds[publisher.display] = publisher.id;
       if (!hears || seen.has(publisher.id)) continue;
       seen.add(publisher.id);
       listen(janus, number, publisher).catch((error) => console.error(publisher.display, error.message));
@@ -120,8 +132,7 @@ async function join({ url, room: number, name, portrait, shape = {}, hears = fal
     for (const id of [data.leaving, data.unpublished]) left.add(id);
   });
   const { data } = await ask({ request: "join", ptype: "publisher", room: number, display: name });
-  pc.addTransceiver(microphone.stream.getAudioTracks()[0], { direction: "sendonly" });
-  if (video) pc.addTransceiver(await camera(portrait, shape, tile), { direction: "sendonly" });
+  for (const track of tracks) pc.addTransceiver(track, { direction: "sendonly" });
   const channel = pc.createDataChannel("chat");
   await pc.setLocalDescription();
   await gathered(pc);
@@ -132,13 +143,48 @@ async function join({ url, room: number, name, portrait, shape = {}, hears = fal
   const leave = () => {
     janus.close();
     pc.close();
+    tile.remove();
   };
   const chat = (text) => {
     channel.send(text);
     show(name, text);
     return performance.now();
   };
-  room.participants[name] = { id: data.id, pc, chat, leave, microphone, bar: tile.querySelector("i"), janus };
+  room.participants[name] = { chat, leave, microphone, bar: tile.querySelector("i") };
+}
+
+/** Sends to a WHIP server: `{url, token, name, portrait, shape}`; resolves when connected. */
+async function whip({ url, token, name, portrait, shape }) {
+  const { WHIPClient } = await import("./whip.js");
+  const { tile, microphone, tracks } = await devices(name, portrait, shape);
+  const pc = new RTCPeerConnection();
+  for (const track of tracks) pc.addTransceiver(track, { direction: "sendonly" });
+  const client = new WHIPClient();
+  await client.publish(pc, url, token);
+  await connected(pc);
+  const leave = async () => {
+    await client.stop();
+    tile.remove();
+  };
+  room.participants[name] = { leave, microphone, bar: tile.querySelector("i") };
+}
+
+/** Plays what a WHEP server has, as the voice `name`; resolves when connected. */
+async function whep({ url, token, name }) {
+  const { WHEPClient } = await import("./whep.js");
+  const pc = new RTCPeerConnection();
+  pc.addTransceiver("audio", { direction: "recvonly" });
+  pc.ontrack = ({ track }) => hear({ display: name }, new MediaStream([track]));
+  await new WHEPClient().view(pc, url, token);
+  await connected(pc);
+}
+
+function connected(pc) {
+  return new Promise((resolve) => {
+    const check = () => pc.connectionState === "connected" && resolve();
+    pc.addEventListener("connectionstatechange", check);
+    check();
+  });
 }
 
 async function listen(janus, number, publisher) {
@@ -161,41 +207,43 @@ async function listen(janus, number, publisher) {
   await ask({ request: "start" }, pc.localDescription);
 }
 
-/** Follows the level of a voice. */
+/** Plays a voice and follows its level. */
 function hear({ display: name, id }, stream) {
   const element = new Audio();
   element.srcObject = stream; // Chromium feeds the audio graph only if the stream also plays
   element.play();
+  follow(name, id, audio.createMediaStreamSource(stream));
+}
+
+function follow(name, id, source) {
   const analyser = new AnalyserNode(audio, { fftSize: 256 });
-  audio.createMediaStreamSource(stream).connect(analyser);
+  source.connect(analyser);
   const samples = new Float32Array(256);
   const voice = {
     hasEnded: () => left.has(id),
-    heard: [], // [ms, rms] of every look
+    heard: [],
     onset: (since) => voice.heard.find(([at, rms]) => at > since && rms > LOUD)?.[0] ?? null,
     isQuiet: (ms) => voice.heard.filter(([at]) => at > performance.now() - ms).every(([, rms]) => rms < LOUD),
   };
   room.voices[name] = voice;
-  setInterval(() => {
+  looks.push((at) => {
     analyser.getFloatTimeDomainData(samples);
     const rms = Math.hypot(...samples) / Math.sqrt(samples.length);
-    voice.heard.push([performance.now(), rms]);
+    voice.heard.push([at, rms]);
     if (voice.heard.length > 20000) voice.heard.shift();
     const bar = room.participants[name.replace(" · voice", "")]?.bar;
-    if (bar) bar.style.width = `${Math.min(100, 400 * rms)}%`;
-  }, POLL_MS);
+    if (bar && name.endsWith(" · voice")) bar.style.width = `${Math.min(100, 400 * rms)}%`;
+  });
 }
 
-/** Plays a WAV into a participant's microphone; resolves with the moment at which its first loud sample plays. */
-async function speak(name, source) {
+/** Plays a WAV into the microphones of several at once; resolves when it has been played. */
+async function speak(names, source) {
   const buffer = await audio.decodeAudioData(await (await fetch(source)).arrayBuffer());
   const node = new AudioBufferSourceNode(audio, { buffer });
-  node.connect(room.participants[name].microphone);
-  const first = buffer.getChannelData(0).findIndex((value) => Math.abs(value) > LOUD) / buffer.sampleRate;
-  const start = audio.currentTime + 0.05;
-  node.start(start);
-  const { contextTime, performanceTime } = audio.getOutputTimestamp();
-  return performanceTime + 1000 * (start + first - contextTime);
+  for (const name of names) node.connect(room.participants[name].microphone);
+  const played = new Promise((resolve) => (node.onended = resolve));
+  node.start();
+  await played;
 }
 
 function show(name, text) {

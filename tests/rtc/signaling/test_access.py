@@ -1,20 +1,22 @@
 """Who may use the server, over real HTTP."""
 
+import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from aiohttp import web
 
 from rtc_voice.errors import InputError
-from rtc_voice.rtc.ice import IceConfig, IceServer
+from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.ice import DIRECT, IceConfig, IceServer
+from rtc_voice.rtc.signaling import links, whip_endpoint
 from rtc_voice.rtc.signaling.access import Access, Rate, is_loopback, tls_context
-from rtc_voice.rtc.signaling.http import create_app, serve
+from rtc_voice.rtc.signaling.hosted import HostedRoom
+from rtc_voice.rtc.signaling.http import MAX_BODY_BYTES, Pages, create_app, serve
+from rtc_voice.timing import MonotonicClock
+from tests.certificate import write_certificate
 from tests.rtc.conftest import JumpClock
 from tests.rtc.signaling.test_http import OFFER, Exchange, error_code
 
@@ -23,10 +25,12 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FRIEND = "https://friend.example"
 
 
-def serving(access: Access, tmp_path: Path) -> AbstractAsyncContextManager[int]:
+def application(access: Access, tmp_path: Path) -> web.Application:
+    """All that ``rtc-voice serve`` answers."""
     exchange = Exchange()
     (tmp_path / "index.html").write_text("<h1>hello</h1>")
-    app = create_app(
+    hosted = HostedRoom(lambda: None, clock=MonotonicClock(), metrics=Metrics())
+    return create_app(
         exchange.open_call,
         exchange.close_call,
         live_calls=lambda: exchange.live,
@@ -36,35 +40,67 @@ def serving(access: Access, tmp_path: Path) -> AbstractAsyncContextManager[int]:
         web_dir=tmp_path,
         access=access,
         ice=IceConfig((IceServer("turn:relay.example", "u", "p"),), relay_only=True),
+        more=[*whip_endpoint.routes(hosted, DIRECT), *links.routes(lambda token: None, Pages(tmp_path))],
     )
-    return serve(app)
 
 
 @pytest.fixture
 async def locked(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     access = Access(TOKEN, frozenset({FRIEND}), max_requests=20)
-    async with serving(access, tmp_path) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+    async with (
+        serve(application(access, tmp_path)) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
         yield session
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}])
+async def test_without_the_token_nothing_is_reachable_but_health(tmp_path: Path, headers: dict[str, str]) -> None:
+    app = application(Access(TOKEN, max_requests=1000), tmp_path)
+    seen = set()
+    async with serve(app) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        for route in app.router.routes():
+            assert route.resource is not None
+            path = re.sub("{.*?}", "x", route.resource.canonical)
+            if route.method == "OPTIONS" or path == "/health":
+                continue
+            seen.add(path)
+            for asked in (path, f"{path}?token=no"):
+                async with session.request(route.method, asked, json=OFFER, headers=headers) as reply:
+                    assert reply.status == 401, f"{route.method} {asked}"
+                    assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+                    if route.method != "HEAD":
+                        assert await error_code(reply) == "unauthorized"
+    assert {"/offer", "/config", "/whip/x", "/whep/x/x", "/p/x/messages", "/x"} <= seen
+
+
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "kind", "body", "status"),
     [
-        ("GET", "/"),
-        ("GET", "/config"),
-        ("POST", "/offer"),
-        ("PATCH", "/offer"),
-        ("DELETE", "/offer/1"),
-        ("GET", "/?token=no"),
+        ("POST", "/offer", "application/json", b"{", 400),
+        ("POST", "/offer", "application/json", b'{"sdp": 1}', 400),
+        ("POST", "/offer", "text/plain", b"{}", 415),
+        ("POST", "/offer", "application/json", b" " * MAX_BODY_BYTES + b"{}", 413),
+        ("PATCH", "/offer", "application/json", b'{"pc_id": "nobody", "candidates": []}', 404),
+        ("DELETE", "/offer/nobody", "application/json", b"", 404),
+        ("PUT", "/offer", "application/json", b"{}", 405),
+        ("POST", "/whip/Ann", "application/sdp", b"v=0", 400),
+        ("POST", "/whip/Ann", "application/json", b"{}", 415),
+        ("POST", "/whip/Ann", "application/sdp", b"v" * MAX_BODY_BYTES + b"=0", 413),
+        ("POST", "/whip/" + 101 * "a", "application/sdp", b"v=0", 400),
+        ("POST", "/whep/nobody", "application/sdp", b"\xff", 400),
+        ("PATCH", "/whip/Ann/none", "application/trickle-ice-sdpfrag", b"", 404),
+        ("GET", "/p/nobody/messages", "text/plain", b"", 404),
+        ("GET", "/nothing", "text/plain", b"", 404),
+        ("GET", "/" + 9_000 * "a", "text/plain", b"", 400),
     ],
 )
-async def test_without_the_token_nothing_is_reachable(
-    locked: aiohttp.ClientSession, method: str, path: str, headers: dict[str, str]
+async def test_what_is_wrong_with_a_request_is_said(
+    locked: aiohttp.ClientSession, method: str, path: str, kind: str, body: bytes, status: int
 ) -> None:
-    async with locked.request(method, path, json=OFFER, headers=headers) as reply:
-        assert (reply.status, await error_code(reply)) == (401, "unauthorized")
-        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+    async with locked.request(method, path, data=body, headers={**BEARER, "Content-Type": kind}) as reply:
+        assert reply.status == status
+        assert await reply.text()
 
 
 async def test_health_is_open_but_tells_strangers_no_figures(locked: aiohttp.ClientSession) -> None:
@@ -160,16 +196,3 @@ async def test_https_is_served_with_a_certificate_and_refused_without_one(tmp_pa
     for wrong in ((key, certificate), (tmp_path / "absent", key)):
         with pytest.raises(InputError):
             tls_context(*wrong)
-
-
-def write_certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    signed = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, hashes.SHA256())
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    paths[1].write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
-    return paths

@@ -102,6 +102,12 @@ async def test_a_room_with_a_pin_lets_us_in_with_it(janus: JanusServer) -> None:
         pass
 
 
+async def test_a_janus_that_nobody_vouches_for_is_not_trusted(janus: JanusServer) -> None:
+    address = JanusAddress.parse(f"janus+{janus.tls_url}?room={ROOM}")
+    with pytest.raises(ProtocolError, match="certificate"):
+        await JanusRoom(address, clock=MonotonicClock(), metrics=Metrics()).join(Guest.__new__(Guest))
+
+
 async def test_where_no_janus_is_joining_says_so() -> None:
     address = JanusAddress.parse("janus+ws://127.0.0.1:9/?room=1")
     room = JanusRoom(address, clock=MonotonicClock(), metrics=Metrics())

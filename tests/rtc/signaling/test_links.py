@@ -19,9 +19,9 @@ class Somebody:
     name = "Ann"
 
     def __init__(self) -> None:
-        self.listeners: set[Callable[[str], None]] = set()
+        self.listeners: set[Callable[[str | None], None]] = set()
 
-    def take(self, text: str) -> None:
+    def take(self, text: str | None) -> None:
         for listener in self.listeners:
             listener(text)
 
@@ -36,7 +36,7 @@ async def ann() -> Somebody:
 
 @pytest.fixture
 async def client(ann: Somebody) -> AsyncIterator[aiohttp.ClientSession]:
-    app = create_app(lambda token: ann if token == "hers" else None, WEB)
+    app = create_app(lambda token: ann if token == "hers" else None, WEB, lambda: {"status": "ok"})
     async with serve(app) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         yield session
 
@@ -61,6 +61,18 @@ async def test_messages_go_both_ways_and_the_page_is_greeted(client: aiohttp.Cli
         await socket.send_str("say this")
         assert await socket.receive_str() == "say this"
     await until(lambda: not ann.listeners)
+
+
+async def test_her_page_is_told_when_there_is_no_more_to_come(client: aiohttp.ClientSession, ann: Somebody) -> None:
+    async with client.ws_connect("/p/hers/messages") as socket:
+        assert await socket.receive_str() == "hello"
+        ann.take(None)
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_health_tells_that_the_bot_is_there(client: aiohttp.ClientSession) -> None:
+    async with client.get("/health") as reply:
+        assert await reply.json() == {"status": "ok"}
 
 
 async def test_only_so_many_pages_listen_at_once(client: aiohttp.ClientSession, ann: Somebody) -> None:

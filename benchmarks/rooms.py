@@ -1,0 +1,216 @@
+"""The bot in a room of Janus, as its participants in Chromium hear it: how late, how whole, and how soon after a crash.
+
+Janus, Chromium with everybody in the room, and the bot share this machine. All moments are the page's: a text is sent,
+and speech leaves a microphone, where Chromium's audio graph is; a voice is heard where it comes into that graph.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from playwright.sync_api import Page
+
+from benchmarks.form import run
+from rtc_voice.config import AUDIO
+from rtc_voice.errors import MissingPartError
+from rtc_voice.metrics import summarize
+from tests.demo.conftest import CHROMIUM
+from tests.rooms.room import SPEECH, Bot, Correspondence, enter, leave, now, room_page, wait_for_voice, write
+from tests.rooms.servers import ROOM, JanusServer
+
+TEXT = "Can you hear me?"
+LONG = "One and two and three and four and five and six and seven and eight and nine and ten. " * 3
+NAMES = ("Ann", "Ben", "Cem")
+DOWN_S = (0.0, 3.0, 6.0)  # how long Janus is gone
+QUIET_MS = 400.0  # without sound: the sentence has ended
+GRID_S, MAX_DELAY_S = 0.002, 0.6  # for finding how much later the same loudness comes
+
+Row = dict[str, object]
+Levels = NDArray[np.float64]
+
+
+def rows(quick: bool) -> list[Row]:
+    """Text and conversion, three at once, and what happens when Janus or the bot is ended."""
+    for part in (CHROMIUM, "janus", "cc"):
+        if shutil.which(part) is None:
+            raise MissingPartError(f"{part} is not installed", "make test installs what this needs")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        janus = JanusServer(folder)
+        janus.start()
+        stack.callback(janus.kill)
+        page = stack.enter_context(room_page(folder))
+        bot = stack.enter_context(Bot("join", f"janus+{janus.url}?room={ROOM}&name=Voice", *_consented()))
+        enter(page, janus, "Host", hears=True)
+        measured = [*_alone(page, janus, bot, quick), *_three(page, janus, bot, quick)]
+        leave(page, "Ben", "Cem")
+        return [
+            *measured,
+            *(_crash(page, janus, bot, down_s) for down_s in (DOWN_S[:1] if quick else DOWN_S)),
+            _signal(page, bot),
+        ]
+
+
+def _consented() -> list[str]:
+    return [word for name in NAMES for word in ("--consented", name)]
+
+
+def _alone(page: Page, janus: JanusServer, bot: Bot, quick: bool) -> list[Row]:
+    """One participant types and speaks."""
+    _come(page, janus, bot, "Ann")
+    text_ms = []
+    for _ in range(5 if quick else 30):
+        sent_ms = write(page, "Ann", TEXT)
+        text_ms.append(wait_for_voice(page, "Ann · voice", sent_ms) - sent_ms)
+        _wait_for_quiet(page, "Ann")
+    conversion_ms = []
+    with _live(bot, "Ann"):
+        for _ in range(2 if quick else 10):
+            since_ms = now(page)
+            page.evaluate("([names, wav]) => room.speak(names, wav)", [["Ann"], SPEECH])
+            page.wait_for_timeout(1000 * MAX_DELAY_S)
+            conversion_ms.append(1000 * _delay_s(*_heard(page, "Ann", since_ms)))
+    return [_row("text_in_room", text_ms), _row("conversion_in_room", conversion_ms)]
+
+
+def _three(page: Page, janus: JanusServer, bot: Bot, quick: bool) -> list[Row]:
+    """Three participants at once: how many of the chunks that should have been heard came too late."""
+    for name in NAMES[1:]:
+        _come(page, janus, bot, name)
+    late, since_ms = _late(bot), now(page)
+    for name in NAMES:
+        write(page, name, TEXT if quick else LONG)
+    for name in NAMES:
+        wait_for_voice(page, f"{name} · voice", since_ms)
+        _wait_for_quiet(page, name)
+    typed_s = sum(_length_s(page, name, since_ms) for name in NAMES)
+    typed = _share("three_typing", _late(bot) - late, typed_s)
+    with ExitStack() as stack:
+        for name in NAMES:
+            stack.enter_context(_live(bot, name))
+        page.wait_for_timeout(1000)
+        late, since_ms = _late(bot), now(page)
+        for _ in range(1 if quick else 6):
+            page.evaluate("([names, wav]) => room.speak(names, wav)", [NAMES, SPEECH])
+        live = _share("three_speaking", _late(bot) - late, len(NAMES) * (now(page) - since_ms) / 1000)
+    return [typed, live]
+
+
+def _crash(page: Page, janus: JanusServer, bot: Bot, down_s: float) -> Row:
+    """Janus is killed and starts again; participants come back at once and write until they are heard."""
+    before = _voice(bot, "Ann")
+    janus.kill()
+    time.sleep(down_s)
+    janus.start()
+    started_ms = now(page)
+    leave(page, "Host", "Ann")
+    enter(page, janus, "Host", hears=True)
+    enter(page, janus, "Ann")
+    heard_ms = None
+    while heard_ms is None:  # what is written before the bot reads the chat is lost, as it is for everybody
+        write(page, "Ann", TEXT)
+        page.wait_for_timeout(250)
+        heard_ms = page.evaluate("(since) => room.voices['Ann · voice']?.onset(since) ?? null", started_ms)
+    is_same = _voice(bot, "Ann") == before
+    with Correspondence(bot.links["Ann"]) as letters:
+        letters.send("cancel")
+    return {"name": f"back_after_{down_s:.0f}_s", "heard_s": (heard_ms - started_ms) / 1000, "same_voice": is_same}
+
+
+def _signal(page: Page, bot: Bot) -> Row:
+    """SIGTERM while a sentence is being said and others wait."""
+    with Correspondence(bot.links["Ann"]) as letters:
+        for number in range(3):
+            letters.send("say", id=f"last-{number}", text=TEXT)
+        letters.next("speech", id="last-0", event="started")
+        asked_s = time.monotonic()
+        code = bot.end()
+        took_s = time.monotonic() - asked_s
+        has_ended = any(m["type"] == "speech" and m["event"] == "ended" for m in letters.rest())
+    return {"name": "sigterm", "ended_s": took_s, "sentence_ended": has_ended, "exit_code": code}
+
+
+def _come(page: Page, janus: JanusServer, bot: Bot, name: str) -> None:
+    """Enter, and wait for the voice to be frozen."""
+    enter(page, janus, name)
+    while name not in bot.links:
+        page.wait_for_timeout(20)
+    while not _voice(bot, name).get("frozen"):
+        page.wait_for_timeout(100)
+
+
+def _voice(bot: Bot, name: str) -> dict[str, object]:
+    with Correspondence(bot.links[name]) as letters:
+        return letters.next("state")["voice"] or {}
+
+
+@contextmanager
+def _live(bot: Bot, name: str) -> Iterator[None]:
+    """What the participant says is converted while inside."""
+    for mode in ("convert", "text"):
+        with Correspondence(bot.links[name]) as letters:
+            letters.send("mode", mode=mode)
+            letters.next("state", mode=mode)
+        if mode == "convert":
+            yield
+
+
+def _late(bot: Bot) -> int:
+    """The bot's count of chunks that were not there when they should have been played."""
+    url = urlsplit(next(iter(bot.links.values())))
+    with urllib.request.urlopen(f"{url.scheme}://{url.netloc}/health", timeout=10) as reply:
+        return int(json.load(reply).get("late_chunks", 0))
+
+
+def _share(name: str, late: int, spoken_s: float) -> Row:
+    chunks = round(1000 * spoken_s / AUDIO.chunk_ms)
+    return {"name": name, "late_chunks_percent": 100 * late / chunks, "late_chunks": late, "n": chunks}
+
+
+def _wait_for_quiet(page: Page, name: str) -> None:
+    script = "([name, ms]) => room.voices[name].isQuiet(ms)"
+    page.wait_for_function(script, arg=[f"{name} · voice", QUIET_MS], polling=50)
+
+
+def _length_s(page: Page, name: str, since_ms: float) -> float:
+    """From the first to the last sound of a voice."""
+    heard = np.array([entry for entry in _levels(page, f"{name} · voice") if entry[0] > since_ms])
+    loud = heard[heard[:, 1] > 0.01, 0]
+    return float(loud[-1] - loud[0]) / 1000
+
+
+def _heard(page: Page, name: str, since_ms: float) -> tuple[Levels, Levels]:
+    """The loudness of a microphone and of its voice from a moment on, in decibels on one grid."""
+    both = [np.array(_levels(page, who)) for who in (name, f"{name} · voice")]
+    grid = np.arange(since_ms, min(levels[-1, 0] for levels in both), 1000 * GRID_S)
+    sent, heard = (np.interp(grid, levels[:, 0], 20 * np.log10(levels[:, 1] + 1e-3)) for levels in both)
+    return sent, heard
+
+
+def _levels(page: Page, name: str) -> list[list[float]]:
+    found: list[list[float]] = page.evaluate("(name) => room.voices[name].heard", name)
+    return found
+
+
+def _delay_s(sent: Levels, heard: Levels) -> float:
+    """How much later ``heard`` has the ups and downs of ``sent``."""
+    lags = range(round(MAX_DELAY_S / GRID_S))
+    scores = [float(np.corrcoef(sent[: sent.size - lag], heard[lag:])[0, 1]) for lag in lags]
+    return int(np.argmax(scores)) * GRID_S
+
+
+def _row(name: str, values: list[float]) -> Row:
+    figures = summarize(values, digits=1)
+    return {"name": name, **{f"{key}_ms": figures[key] for key in ("p50", "p95", "p99", "max")}, "n": len(values)}
+
+
+if __name__ == "__main__":
+    run("Rooms: the bot in a room of Janus, as Chromium hears it", rows)
