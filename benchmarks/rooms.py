@@ -108,10 +108,11 @@ def _crash(page: Page, janus: JanusServer, bot: Bot, down_s: float) -> Row:
     """Janus is killed and starts again; participants come back at once and write until they are heard."""
     before = _voice(bot, "Ann")
     janus.kill()
+    leave(page, "Host", "Ann")
+    page.evaluate("room.voices = {}")
     time.sleep(down_s)
     janus.start()
     started_ms = now(page)
-    leave(page, "Host", "Ann")
     enter(page, janus, "Host", hears=True)
     enter(page, janus, "Ann")
     heard_ms = None
@@ -122,6 +123,7 @@ def _crash(page: Page, janus: JanusServer, bot: Bot, down_s: float) -> Row:
     is_same = _voice(bot, "Ann") == before
     with Correspondence(bot.links["Ann"]) as letters:
         letters.send("cancel")
+    _wait_for_quiet(page, "Ann")
     return {"name": f"back_after_{down_s:.0f}_s", "heard_s": (heard_ms - started_ms) / 1000, "same_voice": is_same}
 
 

@@ -130,6 +130,7 @@ class Call:
         self._texts: dict[str, _Text] = {}
         self._to_say: asyncio.Queue[_Text] = asyncio.Queue()
         self._voice_ready = asyncio.Event()
+        self._is_told_full = False
         self._state_due = asyncio.Event()
         self._is_draining = False
         self._drained = asyncio.Event()
@@ -343,8 +344,11 @@ class Call:
                 self._stream = self._parts.engine.open(voice, self.queue, self.metrics)
             self._stream.set_voice(voice)
         except CapacityError as error:
-            self._send(protocol.ErrorMessage.of(error))
+            if not self._is_told_full:  # it is tried again at every picture
+                self._send(protocol.ErrorMessage.of(error))
+            self._is_told_full = True
             return
+        self._is_told_full = False
         self._voice_ready.set()
         made = person.estimate.voice
         if self.name and made and person.estimate.frozen and not (person.remembered or person.stored):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -170,6 +171,7 @@ def serve(
             status.stop()
 
     _run(run, with_torch=mode is Mode.voice)
+    _end_at_once()
 
 
 @app.command()
@@ -222,6 +224,7 @@ def join(
     ice = _ice(ice_server, relay_only)
     config = BotConfig(max_voices, cache, ice=ice, predictor=predictor)
     _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
+    _end_at_once()
 
 
 @app.command()
@@ -450,8 +453,6 @@ def voice(
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.", min=1)] = None,
 ) -> None:
     """Train the voice model; goes on where it stopped (docs/training.md; needs the extra `train`)."""
-    import os
-
     import torch
 
     try:
@@ -498,6 +499,13 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]], *, with_torch: bool = Tr
         _prepare()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     asyncio.run(work())
+
+
+def _end_at_once() -> None:
+    """End the process with success, everything being closed: to free the models' memory first can take seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -26,7 +27,7 @@ VOICE = "Ann · voice"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bot() -> AsyncIterator[Bot]:
-    async with Bot(BotConfig()) as bot:
+    async with Bot(BotConfig(max_calls=1)) as bot:
         yield bot
 
 
@@ -92,3 +93,31 @@ async def test_who_agrees_in_the_chat_gets_a_voice_and_keeps_it_when_the_room_cr
         await is_heard(listener, VOICE)
         assert member(ours, "Ann") is one
         assert one.call.state().voice == before
+
+
+async def test_who_finds_all_voices_taken_is_told_once_and_has_one_when_another_leaves(
+    room: Callable[[RoomConfig], asyncio.Future[RoomBot]], janus: JanusServer, listener: Guest
+) -> None:
+    ours = await room(RoomConfig(consented=frozenset({"Ann", "Ben"})))
+    async with AsyncExitStack() as first:
+        await first.enter_async_context(Person(janus, "Ann"))
+        await until(lambda: (ann := member(ours, "Ann")) and ann.call.state().voice, PATIENCE_S)
+        async with Person(janus, "Ben") as ben:
+            await until(lambda: told(listener), PATIENCE_S)
+            for _ in range(5):  # at each picture it is tried again
+                before = faces(ours, "Ben")
+                await until(lambda: faces(ours, "Ben") != before, PATIENCE_S)  # noqa: B023 - called at once
+            assert told(listener) == ["Ben: all 1 voices are in use (try again when someone has left)"]
+            await first.aclose()
+            ben.write("One. Two. Three. Four. Five. Six.")
+            await is_heard(listener, "Ben · voice")
+
+
+def told(listener: Guest) -> list[str]:
+    return [text for _, text in listener.texts if "in use" in text]
+
+
+def faces(room: RoomBot, name: str) -> str:
+    """Where their faces are now: different at each look, since they move."""
+    one = member(room, name)
+    return str(one and [face["box"] for face in one.call.state().faces])

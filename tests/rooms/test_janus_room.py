@@ -41,8 +41,7 @@ def test_three_speak_at_once_and_one_who_leaves_in_the_middle_takes_nobody_along
     for name in names:
         enter(page, janus, name)
     for name in names:
-        wait_for_link(page, bot, name)
-        write(page, name, "voice yes")
+        agree(page, name)
     since = now(page)
     for name in names:
         write(page, name, LONG)
@@ -92,6 +91,7 @@ def test_over_tls_and_a_relay_voices_are_mixed_and_a_signal_lets_what_is_being_s
         trusted = {"SSL_CERT_FILE": str(janus.certificate)}
         address = f"janus+{janus.tls_url}?room={ROOM}&name=Mixer"
         with Bot("join", address, "--mix", *known, *relay, environment=trusted) as bot:
+            page.evaluate("room.feeds = {}")
             enter(page, janus, "Host", hears=True)
             enter(page, janus, "Ann")
             enter(page, janus, "Ben")
@@ -102,9 +102,9 @@ def test_over_tls_and_a_relay_voices_are_mixed_and_a_signal_lets_what_is_being_s
                     letters.send("say", id="one", text=SENTENCE)
                     wait_for_voice(page, "voices", since)
                     letters.next("speech", event="ended")
-            assert page.evaluate("Object.keys(room.feeds).filter((name) => name.endsWith(' · voice')).length") == 0
+            assert not [name for name in page.evaluate("Object.keys(room.feeds)") if name.endswith(" · voice")]
             with Correspondence(bot.links["Ben"]) as letters:
-                letters.send("say", id="last", text=SENTENCE)
+                letters.send("say", id="last", text="Yes.")
                 letters.send("say", id="waiting", text=SENTENCE)
                 letters.next("speech", id="last", event="started")
                 assert bot.end() == 0
@@ -118,3 +118,12 @@ def wait_for_link(page: Page, bot: Bot, name: str) -> None:
     """Return when the bot has seen ``name``."""
     while name not in bot.links:
         page.wait_for_timeout(20)
+
+
+def agree(page: Page, name: str) -> None:
+    """Write in the chat, again and again: the bot reads it some time after somebody has come."""
+    seen = page.evaluate("room.texts.length")
+    script = "([seen, part]) => room.texts.slice(seen).some(({ text }) => text.startsWith(part))"
+    while not page.evaluate(script, [seen, f"{name} has agreed"]):
+        write(page, name, "voice yes")
+        page.wait_for_timeout(200)
