@@ -18,9 +18,9 @@ PENALTIES = tuple(float(penalty) for penalty in 10.0 ** np.arange(0.25, 2.5, 0.2
 STRETCHES = (1.0, 2.0, 3.0, 4.0, 6.0)
 DIRECTIONS = 32  # that voices are drawn along
 BANDWIDTH = 0.6  # L2 between identities at which what is drawn for them correlates by 0.61
-SHARE = 0.35  # of the spread, for the first draw
+SHARE = 0.2  # of the spread, for the first draw
 TRAIT_SHARE = 0.15  # of the spread of F0, its range and the tract: a face that moves should not change its pitch
-MOST_BOOST = 1.8  # of all directions alike, which leaves the order of voices as it is
+MOST_BOOST = 2.2  # of all directions alike, which leaves the order of voices as it is
 SEED = 20261125
 OUTER, INNER = 10, 5  # folds over people
 

@@ -79,7 +79,7 @@ def test_two_faces_that_tell_the_same_get_two_voices(
     other = replace(portraits[0], identity=(portraits[0].identity + 0.8 * silent[0]).astype(np.float32))
     one, two = predictor.expected(portraits[0]).embedding, predictor.expected(other).embedding
     assert one @ two > 0.99
-    assert predictor.predict(portraits[0]).embedding @ predictor.predict(other).embedding < one @ two - 0.01
+    assert predictor.predict(portraits[0]).embedding @ predictor.predict(other).embedding < one @ two - 0.003
 
 
 @pytest.mark.parametrize("portrait", [astronaut(), somebody_else()], ids=["astronaut", "somebody else"])
