@@ -34,11 +34,14 @@ SENTENCES = (HERE / "sentences.txt").read_text().splitlines()
 ALL, QUICK = (80, 16, 64, 20), (6, 8, 4, 4)  # clips, voices, typed sentences, predicted voices
 NOT_QUICK = ("f0_shift", "copy_no_wavenet", "text_no_wavenet")
 _MOST_SHOWN_S = 20.0  # of a target's recordings
+_EVERY = 1000  # voices: more than there are
 NOTES = (
     "wer: share of words that whisper tiny.en gets wrong, over the clips whose text is known; words_changed: against "
     "what it hears in the source.",
     "secs: cosine by a second speaker encoder, which only judges (`benchmarks/assets/second_speaker_encoder.md`); the "
     "rows natural_… show its scale. resemblyzer: by the encoder that the chain is conditioned on, which flatters it.",
+    "predicted_voices, recorded_voices: voices from faces, and those of unseen speakers that are least alike, saying "
+    "the same sentences; pairwise: cosines of what is heard.",
     "gain_…: the row with the WaveNet less the row without, on the same clips.",
 )
 
@@ -178,7 +181,10 @@ def measure(
             *(made for group in kept[:3] for made in all_of.rows(group, heard)),
             row("text_source", [Outcome(c.text, c.verdict, c.verdict, None) for c in typed], all_of.goals),
             *all_of.rows(kept[3], typed),
-            _predicted(judges, speaker, predicted, progress),
+            _many(judges, speaker, "predicted_voices", predicted_voices(predicted), progress),
+            _many(
+                judges, speaker, "recorded_voices", _far_apart(_manifests(targets, "--targets"), predicted), progress
+            ),
         ]
 
 
@@ -206,11 +212,16 @@ def _targets(judges: Judges, speakers: Iterable[Sequence[Recording]]) -> Iterato
 
 
 def _target(judges: Judges, recordings: Sequence[Recording]) -> Target:
-    speech = np.concatenate([one.load(AUDIO.sample_rate) for one in recordings])
-    speech = speech[: round(_MOST_SHOWN_S * AUDIO.sample_rate)]
+    speech = _speech(recordings)
     shown, kept = np.split(speech, [len(speech) // 2])
     voice, first = voice_of_recording(shown, AUDIO.sample_rate), recordings[0]
     return Target(voice, Goal(first.speaker, first.sex, voice.f0_hz, judges.embed(shown), judges.embed(kept)))
+
+
+def _speech(recordings: Sequence[Recording]) -> Samples:
+    """What is heard of a target, ``[T]``."""
+    speech = np.concatenate([one.load(AUDIO.sample_rate) for one in recordings])
+    return speech[: round(_MOST_SHOWN_S * AUDIO.sample_rate)]
 
 
 def _clips(judges: Judges, recordings: Iterable[Recording]) -> Iterator[Clip]:
@@ -229,15 +240,30 @@ def _typed(judges: Judges, speaker: TextToSpeech, text: str) -> Clip:
     return Clip(samples, text, "", voice_of_recording(samples, AUDIO.sample_rate), judges.judge(samples))
 
 
-def _predicted(judges: Judges, speaker: TextToSpeech, count: int, progress: Progress) -> Row:
-    """Voices from faces saying the same sentences."""
-    said, voices, say = SENTENCES[-2:], predicted_voices(count), texts()["text"]
+def _far_apart(manifests: Sequence[Path], count: int) -> list[tuple[str, Voice]]:
+    """Of all voices that no training has heard ``count``, each the least like those before it."""
+    found = [
+        (one[0].sex, voice_of_recording(_speech(one), AUDIO.sample_rate)) for one in choose_targets(manifests, _EVERY)
+    ]
+    embeddings = np.stack([voice.embedding for _, voice in found])
+    chosen = [0]
+    while len(chosen) < min(count, len(found)):
+        nearest = (embeddings @ embeddings[chosen].T).max(axis=1)
+        chosen.append(int(nearest.argmin()))
+    return [found[i] for i in chosen]
+
+
+def _many(
+    judges: Judges, speaker: TextToSpeech, name: str, voices: Sequence[tuple[str, Voice]], progress: Progress
+) -> Row:
+    """Different voices saying the same sentences."""
+    said, say = SENTENCES[-2:], texts()["text"]
     spoken = [np.concatenate(list(speaker.sentences(text))) for text in said]
     made = [
         [judges.judge(say(samples, voice, voice)) for samples in spoken]
-        for _, voice in progress.track(voices, description="predicted voices")
+        for _, voice in progress.track(voices, description=name)
     ]
-    return many_voices("predicted_voices", made, said, [sex for sex, _ in voices])
+    return many_voices(name, made, said, [sex for sex, _ in voices])
 
 
 if __name__ == "__main__":
