@@ -451,6 +451,7 @@ def voice(
     tiny: Annotated[bool, typer.Option("--tiny", help="The whole road in two minutes, to see that it works.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Train so long; else as the shipped weights.", min=0.1)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.", min=1)] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
 ) -> None:
     """Train the voice model; goes on where it stopped (docs/training.md; needs the extra `train`)."""
     import torch
@@ -462,7 +463,7 @@ def voice(
     from rtc_voice.training.train_voice import train_voice
 
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    train_voice(data_dir, work, is_tiny=tiny, minutes=minutes, report=_out.print)
+    train_voice(data_dir, work, is_tiny=tiny, minutes=minutes, device=device, report=_out.print)
     _out.print(f"weights: {work}/aperiodicity.safetensors, conversion.safetensors, wavenet.safetensors", soft_wrap=True)
 
 

@@ -10,8 +10,10 @@ from rtc_voice.speech.interpolation import lerp
 BANDS = 80  # points of the envelope, evenly spaced on the mel scale from 0 Hz to half the sample rate
 APERIODICITY_EDGES_HZ = (0.0, 1000.0, 2000.0, 3500.0, 5500.0, 8000.0, 12000.0)
 FLOOR = 1e-5  # amplitude: 100 dB below full scale
-_UNVOICED_WIDTH_HZ = 400.0  # smoothing where there are no harmonics to remove
+_UNVOICED_WIDTH_HZ = 250.0  # smoothing where there are no harmonics to remove
 _WIDEST_HZ = 520.0  # just above the highest F0
+_QUEFRENCIES = 256  # of the cepstrum, 11 ms: nothing of an envelope is left beyond
+_RECOVERY = -0.15  # CheapTrick's, of the peaks that the smoothing flattened
 
 
 def hz_to_mel(hz: Tensor) -> Tensor:
@@ -37,22 +39,35 @@ HEARD_BANDS = int((mel_to_hz(torch.linspace(0, _TOP_MEL, BANDS)) < _HEARD_HZ).su
 class SpectralEnvelope(nn.Module):
     """Log-amplitude envelope of each frame at ``BANDS`` mel-spaced points.
 
-    The power spectrum is averaged over one harmonic spacing, so every average holds exactly one harmonic and the
-    pitch leaves no ripple: the smoothing step of CheapTrick (Morise 2015,
-    https://doi.org/10.1016/j.specom.2014.09.003) with a fixed window. White noise of variance 1 has envelope 0.
+    CheapTrick (Morise 2015, https://doi.org/10.1016/j.specom.2014.09.003) with a window of fixed length: the power
+    spectrum is averaged over two thirds of the harmonic spacing, and a lifter takes out what ripple the harmonics left
+    and raises the formants that the averaging lowered. White noise of variance 1 has envelope 0, about.
     """
 
     window: Tensor
-    points: Tensor
+    quefrency: Tensor
+    to_cepstrum: Tensor
+    from_cepstrum: Tensor
 
     def __init__(self, sample_rate: int, frame: int, n_fft: int = 1024) -> None:
         super().__init__()
         self.sample_rate, self.frame, self.n_fft = sample_rate, frame, n_fft
         window = torch.hann_window(frame, dtype=torch.float64)
-        self.register_buffer("window", (window / window.square().sum().sqrt()).float(), persistent=False)
         top = hz_to_mel(torch.tensor(sample_rate / 2, dtype=torch.float64)).item()
         points = mel_to_hz(torch.linspace(0, top, BANDS, dtype=torch.float64))
-        self.register_buffer("points", points.float(), persistent=False)
+        bins, taps = n_fft // 2 + 1, torch.arange(_QUEFRENCIES, dtype=torch.float64)
+        cosines = torch.cos(2 * math.pi / n_fft * torch.outer(torch.arange(bins, dtype=torch.float64), taps))
+        twice = torch.full((bins, 1), 2.0, dtype=torch.float64)  # the bins above half the rate mirror those below
+        twice[0] = twice[-1] = 1
+        read = torch.cos(2 * math.pi / sample_rate * torch.outer(taps, points))
+        read[1:] *= 2
+        for name, value in {
+            "window": window / window.square().sum().sqrt(),
+            "quefrency": taps.clamp(min=1e-9) / sample_rate,  # s; not 0, so that the lifter can be divided by it
+            "to_cepstrum": cosines * twice / n_fft,
+            "from_cepstrum": read,
+        }.items():
+            self.register_buffer(name, value.float(), persistent=False)
 
     def forward(self, frames: Tensor, f0: Tensor) -> Tensor:
         """Envelope rows.
@@ -67,8 +82,12 @@ class SpectralEnvelope(nn.Module):
         spectrum = torch.fft.rfft(frames * self.window, self.n_fft)
         power = spectrum.real**2 + spectrum.imag**2
         width = torch.where(f0 > 0, f0, torch.full_like(f0, _UNVOICED_WIDTH_HZ)).unsqueeze(-1)
-        smooth = self._average(power, self._bin_hz(power), width)
-        return 0.5 * torch.log(self._average(smooth, self.points, width * 0.5) + FLOOR**2)
+        smooth = self._average(power, self._bin_hz(power), width * (2 / 3))
+        cepstrum = 0.5 * torch.log(smooth + FLOOR**2) @ self.to_cepstrum
+        angle = math.pi * width * self.quefrency
+        lifter = torch.sin(angle) / angle * (1 - 2 * _RECOVERY + 2 * _RECOVERY * torch.cos(2 * angle))
+        rows: Tensor = (cepstrum * lifter) @ self.from_cepstrum
+        return rows
 
     def _bin_hz(self, power: Tensor) -> Tensor:
         return torch.arange(power.shape[-1], dtype=power.dtype, device=power.device) * (self.sample_rate / self.n_fft)

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.envelope import hz_to_mel
 
-_N_FFTS = (256, 512, 1024, 2048)
-_FLOOR = 2e-3  # of a bin's amplitude, where white noise of variance 1 has 1: what is softer counts little
+N_FFTS = (256, 512, 1024, 2048)
+FLOOR = 2e-3  # of a bin's amplitude, where white noise of variance 1 has 1: what is softer counts little
 
 
 class SpectralDistance(nn.Module):
@@ -18,7 +18,7 @@ class SpectralDistance(nn.Module):
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        for n_fft in _N_FFTS:
+        for n_fft in N_FFTS:
             window = torch.hann_window(n_fft)
             self.register_buffer(f"window{n_fft}", window / window.square().sum().sqrt(), persistent=False)
             hz = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1)
@@ -28,11 +28,11 @@ class SpectralDistance(nn.Module):
 
     def spectra(self, sound: Tensor) -> list[Tensor]:
         """Amplitudes of ``sound`` ``[B, T]``, one ``[B, F, bins]`` a resolution."""
-        return [self._amplitude(sound, n_fft) for n_fft in _N_FFTS]
+        return [self._amplitude(sound, n_fft) for n_fft in N_FFTS]
 
     def forward(self, one: list[Tensor], other: list[Tensor], band_hz: Tensor) -> Tensor:
         """The distance of each pair ``[B]`` of ``spectra``, below ``band_hz`` ``[B]`` only."""
-        distances = [self._distance(a, b, band_hz, n) for a, b, n in zip(one, other, _N_FFTS, strict=True)]
+        distances = [self._distance(a, b, band_hz, n) for a, b, n in zip(one, other, N_FFTS, strict=True)]
         return torch.stack(distances).mean(dim=0)
 
     def _amplitude(self, sound: Tensor, n_fft: int) -> Tensor:
@@ -44,14 +44,19 @@ class SpectralDistance(nn.Module):
     def _distance(self, a: Tensor, b: Tensor, band_hz: Tensor, n_fft: int) -> Tensor:
         weight = getattr(self, f"weight{n_fft}") * (getattr(self, f"hz{n_fft}") < band_hz.unsqueeze(-1))
         weight = (weight / weight.sum(dim=-1, keepdim=True)).unsqueeze(1)
-        logs = torch.log(a + _FLOOR) - torch.log(b + _FLOOR)
+        logs = torch.log(a + FLOOR) - torch.log(b + FLOOR)
         by_frame = torch.sqrt((weight * logs**2).sum(dim=-1) + 1e-8)
         distance: Tensor = by_frame.mean(dim=-1) + 4 * (weight * (a - b).abs()).sum(dim=-1).mean(dim=-1)
         return distance
 
 
 def energy_distance(
-    distance: SpectralDistance, samples: tuple[Tensor, Tensor], target: Tensor, band_hz: Tensor, *, apart: float = 1.0
+    distance: SpectralDistance,
+    drawn: tuple[list[Tensor], list[Tensor]],
+    real: list[Tensor],
+    band_hz: Tensor,
+    *,
+    apart: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """The generalised energy distance, and the plain distance to the target for the log.
 
@@ -60,8 +65,8 @@ def energy_distance(
 
     Args:
         distance: how to compare two sounds.
-        samples: two draws ``[B, T]``.
-        target: the recording ``[B, T]``.
+        drawn: ``spectra`` of two draws.
+        real: ``spectra`` of the recording.
         band_hz: up to where the recording is to be trusted, ``[B]``.
         apart: weight of the second term; below 1 the sound gets cleaner than the recordings.
 
@@ -69,8 +74,6 @@ def energy_distance(
         Gritsenko, Salimans, van den Berg, Snoek and Kalchbrenner 2020, A spectral energy distance for parallel speech
         synthesis, https://arxiv.org/abs/2008.01160.
     """
-    one, other = distance.spectra(samples[0]), distance.spectra(samples[1])
-    with torch.no_grad():
-        real = distance.spectra(target)
+    one, other = drawn
     to_target = (distance(one, real, band_hz) + distance(other, real, band_hz)).mean()
     return to_target - apart * distance(one, other, band_hz).mean(), to_target.detach() / 2

@@ -7,6 +7,7 @@ from rtc_voice.config import AUDIO
 from rtc_voice.speech.analysis import Features
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
+from rtc_voice.training.device import on
 from rtc_voice.voices.speaker_encoder import SpeakerEncoder, mel_filters
 
 _WINDOW = 600  # samples at 24 kHz: the encoder's 25 ms
@@ -24,7 +25,8 @@ class SpeakerLoss(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = SpeakerEncoder().requires_grad_(False)
+        # In training mode, which changes nothing it says: cuDNN gives an LSTM no gradients otherwise.
+        self.encoder = SpeakerEncoder().requires_grad_(False).train()
         self.excitation = Excitation(AUDIO.sample_rate, AUDIO.hop)
         self.filter = MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
         self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
@@ -48,7 +50,7 @@ class SpeakerLoss(nn.Module):
     def speak(self, features: Features, draw: torch.Generator) -> Tensor:
         """The sound of the features, ``[B, T]``, all rows at once."""
         with torch.no_grad():
-            state = self.excitation.random_state(len(features.f0), draw)
+            state = on(features.f0.device, self.excitation.random_state(len(features.f0), draw))
             pulses, noise = self.excitation.step(features.f0, state)
         return self.filter.whole(pulses, noise, features)
 

@@ -58,7 +58,7 @@ def _examples(voices: VoiceSet, rng: np.random.Generator, count: int) -> Iterato
         shares = torch.where(is_voiced, _random_shares(rng, 8), torch.ones(()))
         features = Features(features.envelope, _flattened(features.f0, rng), shares)
         speech = source_and_filter(
-            excitation, shape, features, excitation.init_state(8), shape.init_state(8), hiss=1.0
+            excitation, shape, features, excitation.init_state(8), shape.init_state(8), hiss=[1.0] * _SHARES
         )[:, 0]
         f0, measured = analysis.measure(speech)
         both = (f0[:, late:] > 0) & (features.f0[:, :-late] > 0)

@@ -17,13 +17,16 @@ from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Adapter, Conversion
 from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average
+from rtc_voice.training.critic import EnvelopeCritic, Found, critic_loss, deceit_loss, unbelieved
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.speaker_critic import SpeakerCritic
 from rtc_voice.training.speaker_loss import SpeakerLoss
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
 
+_CPU = torch.device("cpu")
 _SETTLED_ROWS = 30  # of a segment in another's voice that are not judged: its networks start from silence
-FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept")
+_CRITIC_ALONE = 50  # steps in which the critic of envelopes learns before the adapter listens to it
+FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept", "doubt", "deceit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class ConversionTraining:
     speaker: float  # weight of what a critic still finds of the speaker in the content
     likeness: float = 0.0  # weight of how unlike its target the speech of one speaker in another's voice sounds
     kept: float = 0.0  # weight of how far the content of that speech is from what went in
+    deceit: float = 0.0  # weight of what a critic finds unlike recordings in the envelopes
     exchanged: int = 8  # segments of a batch that are put into another's voice
     batch: int = 16
     rows: int = 200  # of a segment, 2 s
@@ -70,11 +74,13 @@ class Trainer:
 
     def __init__(self, training: ConversionTraining, start: Conversion) -> None:
         self.training = training
-        self.conversion, self.critic = start, SpeakerCritic()
+        device = start.adapter.typical.device
+        self.conversion, self.critic, self.judge = start, SpeakerCritic().to(device), EnvelopeCritic().to(device)
         self.average = Average(self.conversion)
-        self.likeness, self.draw = SpeakerLoss(), torch.Generator().manual_seed(0)
+        self.likeness, self.draw = SpeakerLoss().to(device), torch.Generator().manual_seed(0)
         self.optimizer = torch.optim.AdamW(self.conversion.parameters(), betas=(0.9, 0.98), weight_decay=1e-3)
-        self.against = torch.optim.AdamW(self.critic.parameters(), lr=training.critic_rate, betas=(0.5, 0.98))
+        critics = [*self.critic.parameters(), *self.judge.parameters()]
+        self.against = torch.optim.AdamW(critics, lr=training.critic_rate, betas=(0.5, 0.98))
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """All that a checkpoint holds."""
@@ -82,6 +88,7 @@ class Trainer:
             "conversion": self.conversion,
             "average": self.average.network,
             "critic": self.critic,
+            "judge": self.judge,
             "optimizer": self.optimizer,
             "against": self.against,
         }
@@ -94,29 +101,35 @@ class Trainer:
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
         clean = encoder.step(disguise(batch.features, rng), encoder.init_state(len(tract)))
         content = clean + self.training.content_noise * torch.randn_like(clean)
-        self._critic_step(content.detach(), batch.embedding)
-
         state = adapter.init_state(len(tract))
         state["film"] = adapter.film(batch.embedding, tract)
         late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
         made = adapter.step(content[..., LOOKAHEAD_ROWS:], late, state)
+        self._critics_step(content.detach(), batch, made.envelope.detach(), late.envelope)
         envelope, change, noise = reconstruction(made, late, batch.is_full_band)
         found = self._found(content, batch.embedding).clamp(min=0)
         hiding = self.training.speaker * min(1.0, number / 300)
         loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
-        unlike, like, lost = torch.zeros(()), torch.zeros(()), torch.zeros(())
+        unlike, like, lost, doubt = torch.zeros(()), torch.zeros(()), torch.zeros(()), torch.zeros(())
+        deceit = self._deceit(made.envelope, late.envelope, batch.is_full_band)
         if self.training.likeness:
-            unlike, like, lost = self._exchange(content, clean.detach(), batch)
+            unlike, like, lost, doubt = self._exchange(content, clean.detach(), batch)
             loss = loss + self.training.likeness * unlike + self.training.kept * lost
+        heeded = self.training.deceit * min(1.0, max(0.0, number / _CRITIC_ALONE - 1))
+        loss = loss + heeded * (deceit + doubt)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.conversion)
-        return np.array([figure.item() for figure in (envelope, change, noise, found, like, lost)])
+        return np.array([figure.item() for figure in (envelope, change, noise, found, like, lost, doubt, deceit)])
 
-    def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Half of the batch in the voices of the other half: loss and cosine of the likeness, and the content lost."""
+    def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Half of the batch in the voices of the other half.
+
+        Returns:
+            Loss and cosine of the likeness, the content lost, and how little the critic believes the envelopes.
+        """
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
         count, rows = self.training.exchanged, batch.features.f0.shape[1]
         embedding, tract = batch.embedding[-count:], batch.tract[-count:]
@@ -130,7 +143,20 @@ class Trainer:
         again = encoder.step(made, encoder.init_state(count))[..., _SETTLED_ROWS + LOOKAHEAD_ROWS :]
         # Row i of what is heard again speaks of row i - LOOKAHEAD_ROWS of ``made``, which said content row i.
         said_content = clean[:count, :, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
-        return unlike, like, (again - said_content).abs().mean()
+        doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
+        return unlike, like, (again - said_content).abs().mean(), doubt
+
+    def _deceit(self, made: Tensor, real: Tensor, is_full_band: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.judge(real, is_full_band)
+        return deceit_loss(wanted, self._judged(made, is_full_band))
+
+    def _judged(self, envelope: Tensor, is_full_band: Tensor) -> list[Found]:
+        """What the critic of envelopes finds, without learning from it."""
+        self.judge.requires_grad_(False)
+        found: list[Found] = self.judge(envelope, is_full_band)
+        self.judge.requires_grad_(True)
+        return found
 
     def _set_rate(self, number: int) -> None:
         """Rise for 100 steps, then half a cosine."""
@@ -144,24 +170,33 @@ class Trainer:
         found: Tensor = (self.critic(content) * own).sum(dim=-1).mean()
         return found
 
-    def _critic_step(self, content: Tensor, embedding: Tensor) -> None:
-        loss = 1 - self._found(content, embedding)
+    def _critics_step(self, content: Tensor, batch: RowBatch, made: Tensor, real: Tensor) -> None:
+        loss = 1 - self._found(content, batch.embedding)
+        if self.training.deceit:
+            full = batch.is_full_band
+            loss = loss + critic_loss(self.judge(real, full), self.judge(made, full))
         self.against.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.against.step()
 
 
-def draw_rows(voices: VoiceSet, chosen: list[int], training: ConversionTraining, rng: np.random.Generator) -> RowBatch:
+def draw_rows(
+    voices: VoiceSet,
+    chosen: list[int],
+    training: ConversionTraining,
+    rng: np.random.Generator,
+    device: torch.device = _CPU,
+) -> RowBatch:
     """Random segments of the recordings ``chosen``."""
     picked = rng.choice([i for i in chosen if voices.entries[i].rows > training.rows], training.batch)
     starts = [int(rng.integers(voices.entries[i].rows - training.rows)) for i in picked]
     segments = [voices.features(i, s, training.rows) for i, s in zip(picked, starts, strict=True)]
     return RowBatch(
-        to_features(torch.from_numpy(np.stack(segments))),
-        torch.from_numpy(voices.embeddings[picked]),
-        torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32),
-        torch.tensor([voices.entries[i].band_hz == FULL_BAND_HZ for i in picked]),
-        torch.tensor([[mean_log_f0(voices, i)] for i in picked], dtype=torch.float32),
+        to_features(torch.from_numpy(np.stack(segments)).to(device)),
+        torch.from_numpy(voices.embeddings[picked]).to(device),
+        torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32, device=device),
+        torch.tensor([voices.entries[i].band_hz == FULL_BAND_HZ for i in picked], device=device),
+        torch.tensor([[mean_log_f0(voices, i)] for i in picked], dtype=torch.float32, device=device),
     )
 
 
@@ -175,24 +210,25 @@ def disguise(features: Features, rng: np.random.Generator) -> Features:
     """The same words from another throat, through another microphone, in another room's noise."""
     batch, rows, _ = features.envelope.shape
     ratio = np.exp(rng.uniform(-0.18, 0.18, (batch, 1)))
-    envelope = warp_envelope(features.envelope, _tensor(ratio).expand(batch, rows))
+    device = features.f0.device
+    envelope = warp_envelope(features.envelope, _tensor(ratio, device).expand(batch, rows))
     bend = np.cos(np.pi * np.outer(np.arange(1, 5), np.linspace(0, 1, BANDS)))
     curve = rng.normal(0, 1, (batch, 1, 4)) @ bend * 0.35 + rng.uniform(-0.7, 0.7, (batch, 1, 1))
     hiss = rng.uniform(-9, -4.5, (batch, 1, 1)) + rng.normal(0, 0.3, (batch, rows, BANDS))
-    noisy = torch.logaddexp(2 * (envelope + _tensor(curve)), 2 * _tensor(hiss)) / 2
+    noisy = torch.logaddexp(2 * (envelope + _tensor(curve, device)), 2 * _tensor(hiss, device)) / 2
     return Features(noisy, features.f0, features.aperiodicity)
 
 
 def resize(features: Features, tract: Tensor, rng: np.random.Generator) -> tuple[Features, Tensor]:
     """The target as a slightly larger or smaller person, so that the size stays a knob of its own."""
-    ratio = _tensor(np.exp(rng.uniform(-0.06, 0.06, tuple(tract.shape))))
+    ratio = _tensor(np.exp(rng.uniform(-0.06, 0.06, tuple(tract.shape))), tract.device)
     envelope = warp_envelope(features.envelope, ratio.expand(-1, features.f0.shape[1]))
     return Features(envelope, features.f0, features.aperiodicity), tract * ratio
 
 
 def reconstruction(made: Features, target: Features, is_full_band: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean differences of the envelopes (nepers), of their changes from row to row, and of the shares of noise."""
-    bands = torch.ones(len(is_full_band), 1, BANDS)
+    bands = torch.ones(len(is_full_band), 1, BANDS, device=is_full_band.device)
     bands[~is_full_band, :, HEARD_BANDS:] = 0
     floor = -7.5  # softer than this nobody hears it
     error = made.envelope.clamp(min=floor) - target.envelope.clamp(min=floor)
@@ -232,21 +268,22 @@ def train_conversion(
     folder: Path,
     report: Callable[[str], None],
 ) -> Conversion:
-    """Train ``start``, or go on training, in ``folder``; the averaged networks.
+    """Train ``start``, or go on training, in ``folder`` and where ``start`` is; the averaged networks.
 
     ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``conversion.safetensors``.
     """
     trainer, chosen = Trainer(training, start), voices.choose(is_test=False)
+    device = start.adapter.typical.device
     loop = Loop(
         folder, "conversion.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report
     )
     loop.run(
         trainer.parts(),
         trainer.average,
-        lambda number, rng: trainer.step(number, draw_rows(voices, chosen, training, rng), rng),
+        lambda number, rng: trainer.step(number, draw_rows(voices, chosen, training, rng, device), rng),
     )
     return trainer.average.network
 
 
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+def _tensor(values: NDArray[np.float64], device: torch.device) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(device)

@@ -8,18 +8,21 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from rich.console import Console
 from rich.progress import track
 from safetensors.torch import save_file
 from torch import nn
 
 from rtc_voice.errors import InputError
-from rtc_voice.synthesis.wavenet import WaveNetConfig
+from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
+from rtc_voice.training.device import find_device
 from rtc_voice.training.speech_sets import find_speech_sets, read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
 from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_conversion, train_conversion
 from rtc_voice.training.train_speaker_pitch import train_speaker_pitch
 from rtc_voice.training.train_voicing import train_voicing
+from rtc_voice.training.train_wavenet import STAGES as WAVENET_STAGES
 from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
 from rtc_voice.training.voice_data import VoiceSet, build_voice_set, open_voice_set
 
@@ -35,7 +38,7 @@ class Plan:
     """What is trained, and for how long."""
 
     stages: tuple[ConversionTraining, ...] = STAGES
-    wavenet: WaveNetTraining = WaveNetTraining()
+    wavenet: tuple[WaveNetTraining, ...] = WAVENET_STAGES
     sizes: WaveNetConfig = WaveNetConfig()
     voicing: tuple[int, int] = (1600, 15)  # segments, and epochs over them
     aperiodicity: tuple[int, int] = (480, 4000)  # segments and steps
@@ -46,7 +49,7 @@ TINY = Plan(
     stages=tuple(
         replace(stage, steps=10 if stage.likeness else 30, batch=4, exchanged=2, log_every=10) for stage in STAGES
     ),
-    wavenet=WaveNetTraining(steps=20, batch=2, log_every=10),
+    wavenet=tuple(replace(stage, steps=10, batch=2, log_every=5) for stage in WAVENET_STAGES),
     sizes=WaveNetConfig(channels=16, layers=4, dilation_cycle=4),
     voicing=(16, 2),
     aperiodicity=(8, 100),
@@ -55,7 +58,13 @@ TINY = Plan(
 
 
 def train_voice(
-    data_dir: Path, work_dir: Path, *, is_tiny: bool = False, minutes: float | None = None, report: Report
+    data_dir: Path,
+    work_dir: Path,
+    *,
+    is_tiny: bool = False,
+    minutes: float | None = None,
+    device: str = "cpu",
+    report: Report,
 ) -> None:
     """Train all networks of the chain.
 
@@ -66,15 +75,19 @@ def train_voice(
         is_tiny: a few recordings and steps, to see the machinery work.
         minutes: for the steps of the conversion and the WaveNet together; None takes the steps that were chosen for
             the shipped weights. How many fit is measured once and kept in ``work_dir``.
+        device: ``cpu``, ``cuda`` or ``auto``, of the conversion and the WaveNet.
         report: called with a line now and then.
 
     Raises:
-        InputError: no speech set, or too little speech in them.
+        InputError: no speech set, or too little speech in them; no such device.
     """
+    where = find_device(device)
     voices = _voice_set(data_dir, work_dir / "set", is_tiny)
     plan = TINY if is_tiny else Plan()
+    if where.type == "cuda":
+        plan = with_larger_batches(plan)
     if minutes is not None:
-        plan = fit_plan(plan, voices, minutes, work_dir / "steps.json", report)
+        plan = fit_plan(plan, voices, minutes, work_dir / "steps.json", where, report)
     voicing = work_dir / "voicing.safetensors"
     if not voicing.is_file():
         report(f"voiced or not: {train_voicing(voices, voicing, *plan.voicing):.1%} of the rows misjudged")
@@ -85,33 +98,51 @@ def train_voice(
     pitch = work_dir / "speaker_pitch.safetensors"
     if not pitch.is_file():
         report(f"mean F0 of a speaker: {train_speaker_pitch(voices, pitch, *plan.pitch):.2f} semitones off")
-    converter = new_conversion(voices)
+    converter = new_conversion(voices).to(where)
     for number, stage in enumerate(plan.stages, 1):
         converter = train_conversion(voices, stage, converter, work_dir / f"conversion{number}", report)
         converter.requires_grad_(True)
     export(converter, work_dir / "conversion.safetensors")
-    wavenet = train_wavenet(voices, plan.sizes, plan.wavenet, converter, work_dir / "wavenet", report)
-    export(wavenet, work_dir / "wavenet.safetensors")
+    wavenet: WaveNet | None = None
+    for number, step in enumerate(plan.wavenet, 1):
+        wavenet = train_wavenet(voices, plan.sizes, step, converter, work_dir / f"wavenet{number}", report, wavenet)
+    if wavenet is not None:
+        export(wavenet, work_dir / "wavenet.safetensors")
 
 
-def fit_plan(plan: Plan, voices: VoiceSet, minutes: float, kept: Path, report: Report) -> Plan:
+def with_larger_batches(plan: Plan) -> Plan:
+    """``plan`` for a GPU, which a CPU's batch leaves idle: as many steps, on four times as much each."""
+    stages = tuple(replace(one, batch=4 * one.batch, exchanged=4 * one.exchanged) for one in plan.stages)
+    return replace(plan, stages=stages, wavenet=tuple(replace(one, batch=4 * one.batch) for one in plan.wavenet))
+
+
+def fit_plan(plan: Plan, voices: VoiceSet, minutes: float, kept: Path, device: torch.device, report: Report) -> Plan:
     """``plan`` with as many steps as fit into ``minutes`` on this machine; measured once, then read from ``kept``."""
     if not kept.is_file():
         report(f"measuring how many steps fit into {minutes:g} minutes")
-        conversion_s = [seconds_a_step(partial(_try_conversion, voices, stage)) for stage in plan.stages]
-        wavenet_s = seconds_a_step(partial(_try_wavenet, voices, plan))
-        planned_s = sum(stage.steps * each for stage, each in zip(plan.stages, conversion_s, strict=True))
-        longer = 60 * minutes * (1 - _WAVENET_SHARE) / planned_s
-        steps = [max(1, round(stage.steps * longer)) for stage in plan.stages]
-        steps.append(max(1, round(60 * minutes * _WAVENET_SHARE / wavenet_s)))
-        kept.write_text(json.dumps(steps))
-    *stages, wavenet = json.loads(kept.read_text())
-    report(f"steps: {', '.join(map(str, stages))} of the conversion, {wavenet} of the WaveNet")
+        conversion_s = [seconds_a_step(partial(_try_conversion, voices, one, device)) for one in plan.stages]
+        wavenet_s = [seconds_a_step(partial(_try_wavenet, voices, plan.sizes, one, device)) for one in plan.wavenet]
+        kept.write_text(
+            json.dumps(
+                [
+                    _fitting([one.steps for one in plan.stages], conversion_s, 60 * minutes * (1 - _WAVENET_SHARE)),
+                    _fitting([one.steps for one in plan.wavenet], wavenet_s, 60 * minutes * _WAVENET_SHARE),
+                ]
+            )
+        )
+    conversion, wavenet = json.loads(kept.read_text())
+    report(f"steps: {', '.join(map(str, conversion))} of the conversion, {', '.join(map(str, wavenet))} of the WaveNet")
     return replace(
         plan,
-        stages=tuple(replace(stage, steps=steps) for stage, steps in zip(plan.stages, stages, strict=True)),
-        wavenet=replace(plan.wavenet, steps=wavenet),
+        stages=tuple(replace(one, steps=steps) for one, steps in zip(plan.stages, conversion, strict=True)),
+        wavenet=tuple(replace(one, steps=steps) for one, steps in zip(plan.wavenet, wavenet, strict=True)),
     )
+
+
+def _fitting(steps: list[int], seconds_a_step: list[float], seconds: float) -> list[int]:
+    """``steps`` of each stage, all longer or shorter alike, until they take ``seconds``."""
+    longer = seconds / sum(count * each for count, each in zip(steps, seconds_a_step, strict=True))
+    return [max(1, round(count * longer)) for count in steps]
 
 
 def seconds_a_step(train: Callable[[int, Path], object]) -> float:
@@ -123,13 +154,18 @@ def seconds_a_step(train: Callable[[int, Path], object]) -> float:
         return (time.perf_counter() - started) / _TIMED
 
 
-def _try_conversion(voices: VoiceSet, stage: ConversionTraining, steps: int, folder: Path) -> None:
-    train_conversion(voices, replace(stage, steps=steps), new_conversion(voices), folder, lambda line: None)
+def _try_conversion(
+    voices: VoiceSet, stage: ConversionTraining, device: torch.device, steps: int, folder: Path
+) -> None:
+    start = new_conversion(voices).to(device)
+    train_conversion(voices, replace(stage, steps=steps), start, folder, lambda line: None)
 
 
-def _try_wavenet(voices: VoiceSet, plan: Plan, steps: int, folder: Path) -> None:
-    training = replace(plan.wavenet, steps=steps)
-    train_wavenet(voices, plan.sizes, training, new_conversion(voices), folder, lambda line: None)
+def _try_wavenet(
+    voices: VoiceSet, sizes: WaveNetConfig, stage: WaveNetTraining, device: torch.device, steps: int, folder: Path
+) -> None:
+    conversion = new_conversion(voices).to(device)
+    train_wavenet(voices, sizes, replace(stage, steps=steps), conversion, folder, lambda line: None)
 
 
 def _voice_set(data_dir: Path, folder: Path, is_tiny: bool) -> VoiceSet:

@@ -123,7 +123,9 @@ def _made(voices: VoiceSet, index: int, rng: np.random.Generator) -> tuple[Sampl
     moved = Features(warp_envelope(features.envelope, torch.full_like(f0, warp)), f0, features.aperiodicity)
     excitation, shape = Excitation(AUDIO.sample_rate, AUDIO.hop), MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
     states = excitation.init_state(1), shape.init_state(1)
-    samples = source_and_filter(excitation, shape, moved, *states, hiss=hiss)[0, 0].numpy()
+    samples = source_and_filter(excitation, shape, moved, *states, hiss=[hiss] * features.aperiodicity.shape[-1])[
+        0, 0
+    ].numpy()
     voiced = (f0[0] > 0).float().numpy()
     voiced[1:][np.diff(voiced) != 0] = np.nan  # between two rows it changes gradually
     late = FRAME // 2 // AUDIO.hop

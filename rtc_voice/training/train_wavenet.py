@@ -18,28 +18,41 @@ from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
 from rtc_voice.training.checkpoint import Average
+from rtc_voice.training.critic import SoundCritic, critic_loss, deceit_loss
+from rtc_voice.training.device import fast, on
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
 from rtc_voice.training.train_conversion import disguise
 from rtc_voice.training.voice_data import VoiceSet, to_features
 
-FIGURES = ("energy_distance", "distance_to_recording")
+FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit")
+_CRITIC_ALONE = 50  # steps in which the critic learns before the WaveNet listens to it
 
 
 @dataclass(frozen=True, slots=True)
 class WaveNetTraining:
     """How long and on what."""
 
-    steps: int = 3000
+    steps: int
     converted: float = 0.5  # share of segments whose features come through the conversion, as in use
-    batch: int = 6  # segments; each is heard with two draws of noise
+    batch: int = 6  # segments
     rows: int = 100  # of a segment, 1 s
     warm_up_rows: int = 16  # before it, not judged
     rate: float = 1.5e-3
-    apart: float = 0.6  # see ``energy_distance``: noise that the network cannot yet shape as speech does is better less
-    is_bfloat16: bool = "AVX512" in torch.backends.cpu.get_cpu_capability()  # emulated elsewhere: ten times slower
+    # See ``energy_distance``: noise that the network cannot yet shape as speech does is better less. With 0 a segment
+    # is heard with one draw of noise, not two: how much of it there should be is then left to the critic.
+    apart: float = 0.6
+    deceit: float = 0.0  # weight of what the critic finds unlike a recording
+    critic_rate: float = 5e-4
     log_every: int = 25
     save_every: int = 200
+
+
+# Spectra first, then what a critic of spectra still tells from recordings.
+STAGES = (
+    WaveNetTraining(steps=3000),
+    WaveNetTraining(steps=1500, rate=5e-4, apart=0.0, deceit=0.25),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ class Batch:
 
 
 class Synthesis(nn.Module):
-    """The chain from features on, as it is trained: two draws of noise for each segment."""
+    """The chain from features on, as it is trained."""
 
     def __init__(self, config: WaveNetConfig) -> None:
         super().__init__()
@@ -65,7 +78,7 @@ class Synthesis(nn.Module):
         """Speech ``[B, T]`` from random noise and a random phase."""
         batch = features.f0.shape[0]
         with torch.no_grad():
-            state = self.excitation.random_state(batch, draw)
+            state = on(features.f0.device, self.excitation.random_state(batch, draw))
             made = source_and_filter(self.excitation, self.filter, features, state, self.filter.init_state(batch))
         state = self.wavenet.init_state(batch)
         state["bias"] = self.wavenet.voice_bias(embedding)
@@ -82,23 +95,24 @@ def draw_batch(
     """
     rows = training.rows + training.warm_up_rows
     ahead = rows + LOOKAHEAD_ROWS
+    device = conversion.adapter.typical.device
     long_enough = [i for i in chosen if voices.entries[i].rows > ahead]
     picked = rng.choice(long_enough, training.batch)
     starts = [int(rng.integers(voices.entries[i].rows - ahead)) for i in picked]
     where = list(zip(picked, starts, strict=True))
-    gain_db = torch.from_numpy(rng.uniform(-12, 4, (training.batch, 1)).astype(np.float32))
-    embedding = _stack([_blurred(voices.embeddings[i], rng) for i in picked])
-    tract = torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32)
-    real = to_features(_stack([voices.features(i, s, ahead) for i, s in where]))
+    gain_db = torch.from_numpy(rng.uniform(-12, 4, (training.batch, 1)).astype(np.float32)).to(device)
+    embedding = _stack([_blurred(voices.embeddings[i], rng) for i in picked]).to(device)
+    tract = torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32, device=device)
+    real = to_features(_stack([voices.features(i, s, ahead) for i, s in where]).to(device))
     made = _through(conversion, real, disguise(real, rng), embedding, tract)
-    is_made = torch.from_numpy(rng.random((training.batch, 1, 1)) < training.converted)
+    is_made = torch.from_numpy(rng.random((training.batch, 1, 1)) < training.converted).to(device)
     envelope = torch.where(is_made, made.envelope, real.envelope[:, :rows])
     noise = torch.where(is_made, made.aperiodicity, real.aperiodicity[:, :rows])
     return Batch(
         Features(envelope + (gain_db * (np.log(10) / 20)).unsqueeze(-1), real.f0[:, :rows], noise),
-        _stack([voices.target(i, s, rows) for i, s in where]) * 10 ** (gain_db / 20),
+        _stack([voices.target(i, s, rows) for i, s in where]).to(device) * 10 ** (gain_db / 20),
         embedding,
-        torch.tensor([voices.entries[i].band_hz for i in picked]),
+        torch.tensor([voices.entries[i].band_hz for i in picked], device=device),
     )
 
 
@@ -122,50 +136,94 @@ def train_wavenet(
 ) -> WaveNet:
     """Train, or go on training, in ``folder``; the averaged network. ``start`` lends its weights to a new training.
 
+    All of it happens where ``conversion`` is.
+
     ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``wavenet.safetensors``.
     """
     torch.manual_seed(0)
-    synthesis, distance = Synthesis(config), SpectralDistance(AUDIO.sample_rate)
-    if start is not None:
-        synthesis.wavenet.load_state_dict(start.state_dict())
-    average = Average(synthesis.wavenet)
-    optimizer = torch.optim.AdamW(synthesis.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
-    parts = {"wavenet": synthesis.wavenet, "average": average.network, "optimizer": optimizer}
-    chosen, draw = voices.choose(is_test=False), torch.Generator()
+    trainer = _Trainer(config, training, start, conversion.adapter.typical.device)
+    chosen = voices.choose(is_test=False)
 
     def step(number: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        _set_rate(optimizer, number, training)
-        batch = draw_batch(voices, chosen, training, conversion, rng)
-        figures = _train_step(synthesis, distance, optimizer, batch, training, draw.manual_seed(number))
-        average.follow(synthesis.wavenet)
-        return figures
+        return trainer.step(number, draw_batch(voices, chosen, training, conversion, rng))
 
     Loop(folder, "wavenet.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report).run(
-        parts, average, step
+        trainer.parts(), trainer.average, step
     )
-    return average.network
+    return trainer.average.network
 
 
-def _train_step(
-    synthesis: Synthesis,
-    distance: SpectralDistance,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    training: WaveNetTraining,
-    draw: torch.Generator,
-) -> NDArray[np.float64]:
-    twice = batch.features.each(lambda t: torch.cat([t, t]))
-    with torch.autocast("cpu", torch.bfloat16, enabled=training.is_bfloat16):
-        made = synthesis(twice, torch.cat([batch.embedding, batch.embedding]), draw)
-    made = made[:, training.warm_up_rows * AUDIO.hop :]
-    target = batch.target[:, training.warm_up_rows * AUDIO.hop :]
-    one, other = made.chunk(2)
-    loss, to_target = energy_distance(distance, (one, other), target, batch.band_hz, apart=training.apart)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(synthesis.wavenet.parameters(), 1.0)
-    optimizer.step()
-    return np.array([loss.item(), to_target.item()])
+class _Trainer:
+    """The WaveNet, its critic and their optimisers, and one step of both."""
+
+    def __init__(
+        self, config: WaveNetConfig, training: WaveNetTraining, start: WaveNet | None, device: torch.device
+    ) -> None:
+        self.training, self.device = training, device
+        self.synthesis, self.distance = Synthesis(config).to(device), SpectralDistance(AUDIO.sample_rate).to(device)
+        self.wavenet, self.critic = self.synthesis.wavenet, SoundCritic(AUDIO.sample_rate).to(device)
+        if start is not None:
+            self.wavenet.load_state_dict(start.state_dict())
+        self.average, self.draw = Average(self.wavenet), torch.Generator()
+        self.optimizer = torch.optim.AdamW(self.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
+        self.against = torch.optim.AdamW(self.critic.parameters(), lr=training.critic_rate, betas=(0.8, 0.95))
+
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """All that a checkpoint holds."""
+        return {
+            "wavenet": self.wavenet,
+            "average": self.average.network,
+            "critic": self.critic,
+            "optimizer": self.optimizer,
+            "against": self.against,
+        }
+
+    def step(self, number: int, batch: Batch) -> NDArray[np.float64]:
+        """Train on one batch; ``FIGURES`` of it."""
+        _set_rate(self.optimizer, number, self.training)
+        draws = 2 if self.training.apart else 1
+        drawn = batch.features.each(lambda t: torch.cat([t] * draws))
+        with fast(self.device):
+            made = self.synthesis(drawn, torch.cat([batch.embedding] * draws), self.draw.manual_seed(number))
+        heard = slice(self.training.warm_up_rows * AUDIO.hop, None)
+        one, *others = (self.distance.spectra(sound) for sound in made[:, heard].chunk(draws))
+        real = self.distance.spectra(batch.target[:, heard])
+        loss, to_target = self._distances([one, *others], real, batch.band_hz)
+        critic, deceit = torch.zeros(()), torch.zeros(())
+        if self.training.deceit:
+            critic = self._critic_step(real, one, batch.band_hz)
+            deceit = self._deceit(real, one, batch.band_hz)
+            loss = loss + self.training.deceit * min(1.0, max(0.0, number / _CRITIC_ALONE - 1)) * deceit
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.wavenet.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.follow(self.wavenet)
+        return np.array([figure.item() for figure in (loss, to_target, critic, deceit)])
+
+    def _distances(self, drawn: list[list[Tensor]], real: list[Tensor], band_hz: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the distance to the recording for the log."""
+        if len(drawn) == 2:
+            return energy_distance(self.distance, (drawn[0], drawn[1]), real, band_hz, apart=self.training.apart)
+        loss = self.distance(drawn[0], real, band_hz).mean()
+        return loss, loss.detach()
+
+    def _critic_step(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> Tensor:
+        with fast(self.device):
+            loss = critic_loss(self.critic(real, band_hz), self.critic([one.detach() for one in made], band_hz))
+        self.against.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.against.step()
+        return loss.detach()
+
+    def _deceit(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> Tensor:
+        self.critic.requires_grad_(False)
+        with fast(self.device):
+            with torch.no_grad():
+                wanted = self.critic(real, band_hz)
+            loss = deceit_loss(wanted, self.critic(made, band_hz))
+        self.critic.requires_grad_(True)
+        return loss
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 SAMPLE_RATE = 24_000
+FORMANTS_HZ = (700, 1200, 2600)
 
 
-def vowel(f0_hz: Tensor | float, seconds: float, formants_hz: tuple[float, ...] = (700, 1200, 2600)) -> Tensor:
+def vowel(f0_hz: Tensor | float, seconds: float, formants_hz: tuple[float, ...] = FORMANTS_HZ) -> Tensor:
     """Harmonics of ``f0_hz`` (a number, or Hz per sample) with peaks at the formants, ``[1, T]``, float64."""
     samples = int(seconds * SAMPLE_RATE)
     hz = torch.as_tensor(f0_hz, dtype=torch.float64).expand(samples)

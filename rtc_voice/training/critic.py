@@ -1,0 +1,103 @@
+"""The networks that tell recordings from what was made, and are thrown away after training."""
+
+import torch
+from torch import Tensor, nn
+
+from rtc_voice.speech.envelope import BANDS, HEARD_BANDS, level
+from rtc_voice.training.losses import FLOOR, N_FFTS
+
+_CHANNELS = 16
+_RESOLUTIONS = N_FFTS[1:]  # the shortest shows no harmonics
+_SLOPE = 0.2  # of the rectifiers below zero
+_SOFTEST = -6.0  # of an envelope relative to its level: what is softer is not shown
+
+Found = list[Tensor]
+"""What each layer of a judge finds, its scores last."""
+
+
+class PictureCritic(nn.Module):
+    """Scores the parts of pictures ``[B, F, N]`` of log amplitudes: 1 for a recording, 0 for what was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        wide = {"kernel_size": (3, 9), "stride": (1, 2)}
+        layers = [
+            nn.Conv2d(1, _CHANNELS, padding=(1, 4), **wide),  # type: ignore[arg-type]
+            nn.Conv2d(_CHANNELS, _CHANNELS, padding=(1, 4), **wide),  # type: ignore[arg-type]
+            nn.Conv2d(_CHANNELS, _CHANNELS, padding=(2, 4), dilation=(2, 1), **wide),  # type: ignore[arg-type]
+            nn.Conv2d(_CHANNELS, 1, 3, padding=1),
+        ]
+        self.layers = nn.ModuleList(nn.utils.parametrizations.weight_norm(layer) for layer in layers)
+
+    def forward(self, picture: Tensor) -> Found:
+        """What each layer finds."""
+        x, found = picture.unsqueeze(1), []
+        for layer in self.layers:
+            x = layer(x)
+            found.append(x)
+            x = nn.functional.leaky_relu(x, _SLOPE)
+        return found
+
+
+class SoundCritic(nn.Module):
+    """Judges sound by several short-time spectra.
+
+    The multi-resolution spectrogram discriminator of UnivNet (Jang et al. 2021, https://arxiv.org/abs/2106.07889), on
+    log amplitudes, and small.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.judges = nn.ModuleList(PictureCritic() for _ in _RESOLUTIONS)
+
+    def forward(self, spectra: list[Tensor], band_hz: Tensor) -> list[Found]:
+        """What each judge finds.
+
+        Args:
+            spectra: amplitudes as ``SpectralDistance.spectra`` gives them.
+            band_hz: nothing above it is shown, ``[B]``: else the bandwidth of the recordings would be learnt.
+        """
+        shown = zip(self.judges, spectra[1:], _RESOLUTIONS, strict=True)
+        return [judge(self._picture(amplitude, band_hz, n_fft)) for judge, amplitude, n_fft in shown]
+
+    def _picture(self, amplitude: Tensor, band_hz: Tensor, n_fft: int) -> Tensor:
+        hz = torch.arange(amplitude.shape[-1], device=amplitude.device) * (self.sample_rate / n_fft)
+        is_known = (hz < band_hz.unsqueeze(-1)).unsqueeze(1)
+        return torch.log(amplitude * is_known + FLOOR) / 2
+
+
+class EnvelopeCritic(nn.Module):
+    """Judges the course of envelopes, whatever their level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judge = PictureCritic()
+
+    def forward(self, envelope: Tensor, is_full_band: Tensor) -> list[Found]:
+        """What is found in ``[B, F, BANDS]``; of a recording that is not of full band no more than it has is shown."""
+        loud = level(envelope[..., :HEARD_BANDS].clamp(min=-9)).mean(dim=1, keepdim=True).unsqueeze(-1)
+        shown = (envelope - loud).clamp(min=_SOFTEST)
+        is_known = is_full_band[:, None, None] | (torch.arange(BANDS, device=envelope.device) < HEARD_BANDS)
+        return [self.judge(torch.where(is_known, shown, _SOFTEST) / 2)]
+
+
+def critic_loss(real: list[Found], made: list[Found]) -> Tensor:
+    """How far the scores are from 1 for recordings and 0 for what was made (least squares: Mao et al. 2017)."""
+    each = [(1 - r[-1]).square().mean() + m[-1].square().mean() for r, m in zip(real, made, strict=True)]
+    return torch.stack(each).mean()
+
+
+def deceit_loss(real: list[Found], made: list[Found]) -> Tensor:
+    """How far the critic is from taking what was made for a recording, and its layers from finding the same in both.
+
+    The second part is the feature matching of MelGAN (Kumar et al. 2019, https://arxiv.org/abs/1910.06711).
+    """
+    pairs = [(a, b) for r, m in zip(real, made, strict=True) for a, b in zip(r[:-1], m[:-1], strict=True)]
+    unlike = torch.stack([(a - b).abs().mean() / a.abs().mean().clamp(min=0.1) for a, b in pairs]).mean()
+    return unbelieved(made) + 2 * unlike
+
+
+def unbelieved(made: list[Found]) -> Tensor:
+    """How far the critic is from taking what was made for a recording."""
+    return torch.stack([(1 - m[-1]).square().mean() for m in made]).mean()
