@@ -23,7 +23,7 @@ from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_
 from rtc_voice.training.train_speaker_pitch import train_speaker_pitch
 from rtc_voice.training.train_voicing import train_voicing
 from rtc_voice.training.train_wavenet import STAGES as WAVENET_STAGES
-from rtc_voice.training.train_wavenet import WaveNetTraining, train_wavenet
+from rtc_voice.training.train_wavenet import WaveNetTraining, softened, train_wavenet
 from rtc_voice.training.voice_data import VoiceSet, build_voice_set, open_voice_set
 
 _TINY_RECORDINGS = 24
@@ -107,7 +107,7 @@ def train_voice(
     for number, step in enumerate(plan.wavenet, 1):
         wavenet = train_wavenet(voices, plan.sizes, step, converter, work_dir / f"wavenet{number}", report, wavenet)
     if wavenet is not None:
-        export(wavenet, work_dir / "wavenet.safetensors")
+        export(softened(wavenet), work_dir / "wavenet.safetensors")
 
 
 def with_larger_batches(plan: Plan) -> Plan:

@@ -26,6 +26,9 @@ from rtc_voice.training.train_conversion import disguise
 from rtc_voice.training.voice_data import VoiceSet, to_features
 
 FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit")
+# How much of the correction is made in use. With 0.35 and 0.5 of it PLCMOS is 0.06 above what it is without (standard
+# error 0.015), with 0.7 0.03 (12 spoken and 12 typed clips), with all of it 0.06 below (6 and 6); DNSMOS is the same.
+HEEDED = 0.4
 _CRITIC_ALONE = 50  # steps in which the critic learns before the WaveNet listens to it
 
 
@@ -151,6 +154,14 @@ def train_wavenet(
         trainer.parts(), trainer.average, step
     )
     return trainer.average.network
+
+
+@torch.no_grad()
+def softened(wavenet: WaveNet) -> WaveNet:
+    """``wavenet`` with ``HEEDED`` of its correction."""
+    for weight in (*wavenet.out.parameters(), *wavenet.direct.parameters()):
+        weight.mul_(HEEDED)
+    return wavenet
 
 
 class _Trainer:
