@@ -147,7 +147,7 @@ async function join({ url, room: number, name, portrait, shape, hears = false })
   };
   const chat = (text) => {
     channel.send(text);
-    show(name, text);
+    if (hears) show(name, text); // others are shown as they are heard
     return performance.now();
   };
   room.participants[name] = { chat, leave, microphone, bar: tile.querySelector("i") };
