@@ -26,9 +26,10 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.tracks import SpeechTrack, audio_frame
 from rtc_voice.speech.audio_file import read_audio
-from rtc_voice.speech.text import TextToSpeech
+from rtc_voice.speech.engines import TextEngines
 from rtc_voice.synthesis.chain import load_chain
 from rtc_voice.synthesis.engine import Engine, VoiceStream
+from rtc_voice.synthesis.mapping import known_speaker
 from rtc_voice.timing import MonotonicClock
 from rtc_voice.voices.predictor import PredictorName
 from rtc_voice.voices.recording import voice_of_recording
@@ -134,8 +135,9 @@ class Voice:
 
         def work() -> None:
             try:
-                for sentence in shared.text.sentences(text):
-                    stream.speak(sentence, id)
+                engine, language = shared.text.choose(text)
+                for sentence in engine.sentences(text, language):
+                    stream.speak(sentence, id, speaker=known_speaker(engine.f0))
                     if not is_wanted():  # looked at behind, lest a sentence slip past whoever cancels meanwhile
                         stream.cancel(id)
                         return
@@ -285,7 +287,7 @@ class _Shared:
         with ExitStack() as stack:
             self.pool = stack.enter_context(ThreadPoolExecutor(1, "text"))
             self.engine = stack.enter_context(Engine(load_chain(), slots=MAX_STREAMS))
-            self.text = TextToSpeech()
+            self.text = TextEngines()
             self._stack = stack.pop_all()
 
     @classmethod

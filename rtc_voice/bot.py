@@ -19,7 +19,7 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.prometheus import render
 from rtc_voice.rtc.ice import DIRECT, IceConfig
 from rtc_voice.rtc.peer import Peer
-from rtc_voice.speech.text import TextToSpeech
+from rtc_voice.speech.engines import DEFAULT, TextEngines
 from rtc_voice.synthesis.chain import load_chain
 from rtc_voice.synthesis.engine import Engine
 from rtc_voice.timing import Clock, MonotonicClock
@@ -40,6 +40,7 @@ class BotConfig:
     cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
     ice: IceConfig = DIRECT
     predictor: PredictorName = "learned"  # from face to voice
+    text_engines: tuple[str, ...] = DEFAULT  # NAME or NAME:MODEL, in the order in which they are asked
 
 
 class Bot:
@@ -84,8 +85,9 @@ class Bot:
         faces = stack.enter_context(FaceWorker(metrics=self.metrics))
         cache = VoiceCache(path=self.config.cache_file)
         stack.callback(cache.close)
-        text = TextToSpeech()
-        for _ in text.sentences("Warm up."):
+        text = TextEngines(self.config.text_engines)
+        speaker, language = text.choose("")
+        for _ in speaker.sentences("1.", language):  # warms it up; written alike everywhere
             pass
         predictor = load_predictor(self.config.predictor)
         return Parts(engine, faces, predictor, cache, text, text_pool, recording_pool, self.clock)

@@ -17,8 +17,9 @@ from rtc_voice.load import Load
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc import protocol
 from rtc_voice.rtc.playout import ChunkQueue, Samples
-from rtc_voice.speech.text import TextToSpeech
+from rtc_voice.speech.engines import TextEngines
 from rtc_voice.synthesis.engine import Engine, VoiceStream
+from rtc_voice.synthesis.mapping import known_speaker
 from rtc_voice.timing import Clock
 from rtc_voice.voices import knobs
 from rtc_voice.voices.average import VoiceEstimate
@@ -50,7 +51,7 @@ class Parts:
     faces: FaceWorker
     predictor: Predictor
     cache: VoiceCache
-    text: TextToSpeech
+    text: TextEngines
     text_pool: ThreadPoolExecutor  # one thread: text to speech and the cache's file are kept off the event loop
     recording_pool: ThreadPoolExecutor  # one thread: a recording takes seconds, and no sentence is to wait for it
     clock: Clock
@@ -436,10 +437,12 @@ class Call:
         """Runs in the text thread."""
         stream = self._stream
         other = self._people.get(text.message.face) if text.message.face is not None else None
-        for samples in self._parts.text.sentences(text.message.text):
+        engine, language = self._parts.text.choose(text.message.text, text.message.language)
+        speaker = known_speaker(engine.f0)
+        for samples in engine.sentences(text.message.text, language):
             if stream is None or text.cancelled:
                 return
-            stream.speak(samples, text.message.id, other.voice if other else None)
+            stream.speak(samples, text.message.id, other.voice if other else None, speaker)
         if stream is not None and not text.cancelled:
             stream.finish(text.message.id)
 

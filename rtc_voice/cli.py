@@ -65,6 +65,12 @@ PredictorOption = Annotated[
     Literal["learned", "attributes"],
     typer.Option("--predictor", help="From face to voice: learned from pairs, or apparent sex and age alone."),
 ]
+TextEnginesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text-engine", help="NAME or NAME:MODEL (docs/text-engines.md); repeat it. The first is asked first."
+    ),
+]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
 
 
@@ -136,6 +142,7 @@ def serve(
     ice_server: IceServers = None,
     relay_only: RelayOnly = False,
     predictor: PredictorOption = "learned",
+    text_engine: TextEnginesOption = None,
 ) -> None:
     """The bot alone: answers offers at /offer, WHIP at /whip/NAME and WHEP at /whep/NAME, and serves the page."""
     ice = _ice(ice_server, relay_only)
@@ -149,7 +156,7 @@ def serve(
             return Echo(max_calls, ice=ice)
         from rtc_voice.bot import Bot, BotConfig
 
-        return Bot(BotConfig(max_calls, cache, ice=ice, predictor=predictor))
+        return Bot(BotConfig(max_calls, cache, ice, predictor, _engines(text_engine)))
 
     async def run() -> None:
         stopped = _stop_signals()
@@ -185,6 +192,7 @@ def local(
     headphones: Annotated[bool, typer.Option("--headphones", help="Open the microphone from the start.")] = False,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Show the devices, and end.")] = False,
     predictor: PredictorOption = "learned",
+    text_engine: TextEnginesOption = None,
 ) -> None:
     """Type or speak at this machine in the voice of the face before its camera, without a call."""
     if list_devices:
@@ -194,7 +202,8 @@ def local(
     from rtc_voice.local.start import Places, run
 
     places = Places(camera, microphone, speakers, video, audio, out, headphones)
-    _run(lambda: run(places, BotConfig(max_calls=1, predictor=predictor)))
+    config = BotConfig(max_calls=1, predictor=predictor, text_engines=_engines(text_engine))
+    _run(lambda: run(places, config))
     if out is not None:
         _out.print(str(out), soft_wrap=True)
 
@@ -216,24 +225,27 @@ def join(
     ice_server: IceServers = None,
     relay_only: RelayOnly = False,
     predictor: PredictorOption = "learned",
+    text_engine: TextEnginesOption = None,
 ) -> None:
     """Join a room that others run, and give everybody who agrees a voice."""
     from rtc_voice.bot import BotConfig
     from rtc_voice.room import RoomConfig
 
     ice = _ice(ice_server, relay_only)
-    config = BotConfig(max_voices, cache, ice=ice, predictor=predictor)
+    config = BotConfig(max_voices, cache, ice, predictor, _engines(text_engine))
     _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
     _end_at_once()
 
 
 @app.command()
 def say(
-    text: Annotated[str, typer.Argument(help="What to say, in English.")],
+    text: Annotated[str, typer.Argument(help="What to say; in English unless another text engine is named.")],
     photo: Annotated[Path, typer.Option(help="Picture whose largest face speaks.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="WAV file to write.")] = Path("out.wav"),
     play: Annotated[bool, typer.Option("--play", help="Play it instead of writing a file.")] = False,
     predictor: PredictorOption = "learned",
+    text_engine: TextEnginesOption = None,
+    language: Annotated[str | None, typer.Option(help="ISO 639-1, such as de; by its letters if not given.")] = None,
 ) -> None:
     """A photo speaks, without a call."""
     import numpy as np
@@ -249,7 +261,7 @@ def say(
     with _err.status("looking at the photo …"):
         voice = offline.voice_of(read_picture(photo), predictor)
     with _err.status("speaking …"):
-        samples = np.concatenate(list(offline.say(text, voice)))
+        samples = np.concatenate(list(offline.say(text, voice, _engines(text_engine), language)))
     _err.print(f"a voice of about {voice.f0_hz:.0f} Hz, {len(samples) / AUDIO.sample_rate:.1f} s of speech")
     if play:
         _play(samples, AUDIO.sample_rate)
@@ -485,6 +497,12 @@ def _ice(servers: list[str] | None, relay_only: bool) -> Any:
     from rtc_voice.rtc.ice import IceConfig, IceServer
 
     return IceConfig(tuple(IceServer.parse(text) for text in servers or []), relay_only)
+
+
+def _engines(names: list[str] | None) -> tuple[str, ...]:
+    from rtc_voice.speech.engines import DEFAULT
+
+    return tuple(names or DEFAULT)
 
 
 def _prepare() -> None:

@@ -1,6 +1,6 @@
 """The same road without a call: a photo speaks into an array, a recording is converted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ from rtc_voice.faces.quality import USABLE
 from rtc_voice.faces.tracker import find_faces
 from rtc_voice.faces.types import Picture
 from rtc_voice.speech.audio_file import read_audio
-from rtc_voice.speech.text import TextToSpeech
+from rtc_voice.speech.engines import DEFAULT, TextEngines
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
-from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
+from rtc_voice.synthesis.mapping import UNKNOWN_SPEAKER, Speaker, known_speaker
 from rtc_voice.voices.predictor import PredictorName, load_predictor
 from rtc_voice.voices.recording import voice_of_recording
 from rtc_voice.voices.types import Voice
@@ -97,12 +97,20 @@ def convert(
             yield piece
 
 
-def say(text: str, voice: Voice) -> Iterator[Samples]:
+def say(text: str, voice: Voice, engines: Sequence[str] = DEFAULT, language: str | None = None) -> Iterator[Samples]:
     """``text`` in ``voice``, 24 kHz mono, chunk by chunk.
 
+    Args:
+        text: what to say.
+        voice: in which voice.
+        engines: text engines to choose from, ``NAME`` or ``NAME:MODEL``.
+        language: ISO 639-1; by its letters where it is None.
+
     Raises:
-        TextError: nothing can be spoken.
+        TextError: nothing can be spoken, or no engine speaks the language.
+        InputError: there is no such engine or model.
     """
+    engine, spoken = TextEngines(engines).choose(text, language)
     chain = load_chain()
-    for sentence in TextToSpeech().sentences(text):
-        yield from convert(sentence, voice, chain, TEXT_VOICE)
+    for sentence in engine.sentences(text, spoken):
+        yield from convert(sentence, voice, chain, known_speaker(engine.f0))

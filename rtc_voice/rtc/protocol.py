@@ -44,6 +44,7 @@ class Say:
     id: str
     text: str
     face: int | None = None  # whose voice; None is the participant's own
+    language: str | None = None  # ISO 639-1; None goes by the text's letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,12 @@ def _read_voice(read: _Fields) -> SetVoice:
 _READERS: dict[str, Callable[[_Fields], Inbound]] = {
     "hello": lambda read: Hello(read.text("name", MAX_NAME)),
     "consent": lambda read: Consent(read.boolean("granted")),
-    "say": lambda read: Say(read.text("id", MAX_NAME), read.text("text", MAX_TEXT), read.whole("face", MAX_FACES)),
+    "say": lambda read: Say(
+        read.text("id", MAX_NAME),
+        read.text("text", MAX_TEXT),
+        read.whole("face", MAX_FACES),
+        read.optional_text("language", MAX_NAME),
+    ),
     "cancel": lambda read: Cancel(read.optional_text("id", MAX_NAME)),
     "mode": lambda read: SetMode(cast(Mode, read.choice("mode", ("text", "convert", "off")))),
     "voice": _read_voice,

@@ -7,12 +7,23 @@ import numpy as np
 from hibari import Hibari
 from numpy.typing import NDArray
 
-from rtc_voice.errors import TextError
+from rtc_voice.errors import InputError, TextError
 
 SAMPLE_RATE = 24_000  # Hz
 F0_HZ, F0_RANGE_SEMITONES = 199.0, 5.0  # of the voice, measured by our own tracker over five sentences
 _AUDIBLE = 0.01  # of the sentence's peak
 _LEAD_S, _TAIL_S = 0.01, 0.12  # silence kept around a sentence; the voice itself leaves 0.3 s before and 0.4 s after
+
+
+def load(model: str | None) -> "TextToSpeech":
+    """The engine as ``engines`` asks for it; there is one voice.
+
+    Raises:
+        InputError: another voice is asked for.
+    """
+    if model is not None:
+        raise InputError(f"hibari has no voice {model!r}", "write hibari alone: it has one voice")
+    return TextToSpeech()
 
 
 class TextToSpeech:
@@ -21,10 +32,15 @@ class TextToSpeech:
     Not for the event loop: a sentence takes 10 to 60 ms of one core.
     """
 
+    languages: tuple[str, ...] = ("en",)
+    f0: tuple[float, float] | None = (F0_HZ, F0_RANGE_SEMITONES)
+
     def __init__(self) -> None:
         self._voice = Hibari(threads=1)
 
-    def sentences(self, text: str, *, speed: float = 1.0, seed: int = 0) -> Iterator[NDArray[np.float32]]:
+    def sentences(
+        self, text: str, language: str = "en", *, speed: float = 1.0, seed: int = 0
+    ) -> Iterator[NDArray[np.float32]]:
         """The sentences of ``text`` as 24 kHz speech, peak 1, each as soon as it is made.
 
         Raises:
@@ -35,7 +51,7 @@ class TextToSpeech:
         for sentence in phonemes:
             samples = self._voice.from_ids(self._voice.ids(sentence), speed, rng)
             if samples.size:
-                yield _trim(samples.astype(np.float32))
+                yield trim(samples.astype(np.float32))
 
     def phonemes(self, text: str) -> list[str]:
         """The phonemes of each sentence of ``text``.
@@ -52,7 +68,7 @@ class TextToSpeech:
         return phonemes
 
 
-def _trim(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def trim(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Most of the silence at both ends taken away: every millisecond of it is latency."""
     audible = np.flatnonzero(np.abs(samples) > _AUDIBLE * np.abs(samples).max(initial=1e-6))
     if not audible.size:

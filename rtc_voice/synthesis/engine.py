@@ -48,6 +48,7 @@ class _Sentence:
     samples: Samples
     id: str
     voice: Voice | None  # None: the stream's own
+    speaker: Speaker  # whose speech the samples are
     begin: str | None = None  # mark of the first sample
     end: str | None = None  # mark behind the last
     started: bool = False
@@ -86,15 +87,16 @@ class VoiceStream:
         with self._engine.changed:
             self._voice = voice
 
-    def speak(self, samples: Samples, id: str, voice: Voice | None = None) -> None:
+    def speak(self, samples: Samples, id: str, voice: Voice | None = None, speaker: Speaker = TEXT_VOICE) -> None:
         """Say a whole sentence of the text ``id`` after those that wait, in ``voice`` if not in the stream's own.
 
-        The sink reports ``begin:ID`` when the text's first sentence is heard; see ``finish``.
+        ``speaker`` is whose speech ``samples`` are. The sink reports ``begin:ID`` when the text's first sentence is
+        heard; see ``finish``.
         """
         with self._engine.changed:
             is_first = all(s.id != id for s in self._sentences) and id != self._unfinished
             self._unfinished = id
-            self._sentences.append(_Sentence(samples, id, voice, f"begin:{id}" if is_first else None))
+            self._sentences.append(_Sentence(samples, id, voice, speaker, f"begin:{id}" if is_first else None))
             self._live = self._live[:0]
             self._engine.changed.notify()
 
@@ -158,11 +160,11 @@ class VoiceStream:
     def take_change(self) -> "_Change":
         """What to set in the row before the next chunk. The lock must be held."""
         voice = (self._sentences[0].voice if self._sentences else None) or self._voice
-        speaker = TEXT_VOICE if self._sentences else UNKNOWN_SPEAKER
+        speaker = self._sentences[0].speaker if self._sentences else UNKNOWN_SPEAKER
         change = _Change(
             is_new=self._set is None,
             voice=None if self._set is voice else voice,
-            speaker=None if self._speaker is speaker else speaker,
+            speaker=None if self._speaker == speaker else speaker,
         )
         self._set, self._speaker = voice, speaker
         return change

@@ -34,7 +34,14 @@ class Speaker:
 
 
 UNKNOWN_SPEAKER = Speaker()
-TEXT_VOICE = Speaker(text.F0_HZ, text.F0_RANGE_SEMITONES, rows_heard=MEMORY_ROWS)
+
+
+def known_speaker(f0: tuple[float, float] | None) -> Speaker:
+    """Whoever speaks with this mean in Hz and range in semitones; somebody unknown for None."""
+    return UNKNOWN_SPEAKER if f0 is None else Speaker(*f0, rows_heard=MEMORY_ROWS)
+
+
+TEXT_VOICE = known_speaker(text.TextToSpeech.f0)
 
 
 class VoiceMap(nn.Module):

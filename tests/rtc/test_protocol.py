@@ -34,6 +34,7 @@ from rtc_voice.rtc.protocol import (
         Consent(True),
         Say("1", "Good morning."),
         Say("1", "Good morning.", face=3),
+        Say("1", "Guten Morgen.", language="de"),
         Cancel(),
         Cancel("1"),
         SetMode("convert"),
