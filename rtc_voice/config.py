@@ -17,7 +17,9 @@ class AudioConfig:
         if self.chunk_ms not in (10, 20):
             raise InputError(f"chunk_ms is {self.chunk_ms}", "allowed: 10 or 20")
         if self.chunk_samples % self.hop:
-            raise InputError(f"a chunk of {self.chunk_samples} samples is no multiple of the hop {self.hop}")
+            raise InputError(
+                f"a chunk of {self.chunk_samples} samples is no multiple of the hop {self.hop}", "choose one"
+            )
 
     @property
     def chunk_samples(self) -> int:

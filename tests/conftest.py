@@ -15,7 +15,9 @@ torch.set_num_threads(1)  # two are slower for small chunks
 
 # Adapters are tested in environments of their own: `make test-adapters`.
 collect_ignore = [
-    f"adapters/test_{name}.py" for name in ("pipecat", "livekit") if importlib.util.find_spec(name) is None
+    f"adapters/test_{name}.py"
+    for name, package in {"pipecat": "pipecat", "livekit": "livekit", "text_engines": "piper"}.items()
+    if importlib.util.find_spec(package) is None
 ]
 
 

@@ -1,6 +1,5 @@
 """The commands as a person types them: help, results, and one clear line for every mistake."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,18 +14,14 @@ from rtc_voice.faces.picture import read_picture
 from rtc_voice.selfcall import PORTRAIT
 from rtc_voice.speech.audio_file import read_audio, write_wav
 from rtc_voice.speech.text import TextToSpeech
+from tests.commands import check_error, run
 from tests.test_offline import NAMES, bad_pictures, bad_recordings
 
 pytestmark = pytest.mark.slow
 
 
-def run(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rtc_voice", *words]
-    wide = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=wide)
-
-
-def test_help_names_every_command_and_fits_one_screen() -> None:
+def test_help_names_every_command_and_fits_one_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     done = run("--help")
     assert done.returncode == 0
     for command in ("demo", "serve", "local", "say", "convert", "photo", "bench", "doctor"):
@@ -87,15 +82,18 @@ def test_photo_of_nobody_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [("--predictor", "magic"), ("-o", "sheet.jpg")])
 def test_photo_with_an_option_that_cannot_be_is_an_error(words: tuple[str, str]) -> None:
     done = run("photo", str(PORTRAIT), *words)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.returncode == 2
 
 
 def test_training_without_a_manifest_is_an_error(tmp_path: Path) -> None:
     check_error(run("train", "face-voice", "--pairs", str(tmp_path / "none.csv")))
 
 
-def test_say_with_nothing_to_say_is_an_error(tmp_path: Path) -> None:
-    check_error(run("say", "…", "--photo", str(PORTRAIT), "-o", str(tmp_path / "out.wav")))
+def test_an_error_of_a_real_process_is_two_lines_and_an_exit_code(tmp_path: Path) -> None:
+    words = ["say", "…", "--photo", str(PORTRAIT), "-o", str(tmp_path / "out.wav")]
+    done = subprocess.run([sys.executable, "-m", "rtc_voice", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stdout == ""
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "remedy"]
 
 
 def test_say_to_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
@@ -191,13 +189,6 @@ def test_doctor_finds_what_the_bot_needs() -> None:
     assert done.returncode == 0, done.stdout
     for part in ("Python", "models", "face tracking", "text to speech", "synthesis", "CUDA", "addresses"):
         assert part in done.stdout
-
-
-def check_error(done: subprocess.CompletedProcess[str]) -> None:
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith(("error:", "remedy:"))]
-    assert [line.split(":")[0] for line in lines] == ["error", "remedy"], done.stderr
 
 
 class serving:

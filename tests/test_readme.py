@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run
+from tests.test_cli import all_commands
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -45,6 +48,27 @@ def test_every_link_and_module_is_there() -> None:
 
 
 def test_the_figures_are_generated() -> None:
-    from benchmarks.all import figures
+    from benchmarks.all import budget, figures
 
     assert figures() in README
+    assert budget() in (ROOT / "docs/architecture.md").read_text()
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=lambda page: page.stem)
+def test_what_a_page_of_the_docs_names_is_there(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), target
+    known = {words[0] if words[0] != "train" else " ".join(words) for words in all_commands()}
+    for command in re.findall(r"rtc-voice ((?:train )?[a-z-]+)\b(?! is| has)", text):
+        assert command in known, command
+
+
+def test_every_option_that_the_docs_name_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    help = "".join(run(*command, "--help").stdout for command in [[], *all_commands()])
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for line in page.read_text().splitlines():
+            if "rtc-voice" in line and not line.startswith(("docker", "|")):
+                for option in re.findall(r" (--[a-z-]+)", line.partition("rtc-voice")[2]):
+                    assert option in help, f"{page.name}: {option}"

@@ -137,7 +137,9 @@ class Link:
         try:
             await self._pc.setLocalDescription(await self._pc.createAnswer())
         except BAD_DESCRIPTION as error:
-            raise ProtocolError(f"the offer cannot be used: {error!r:.120}", code="bad-offer") from error
+            raise ProtocolError(
+                f"the offer cannot be used: {error!r:.120}", "send an SDP offer as browsers make it", "bad-offer"
+            ) from error
         return ask_for_copies(str(self._pc.localDescription.sdp))
 
     async def add_candidate(self, candidate: str, mid: str | None, line: int | None = None) -> None:
@@ -163,7 +165,9 @@ class Link:
         try:
             await self._pc.setRemoteDescription(RTCSessionDescription(sdp, type))
         except BAD_DESCRIPTION as error:
-            raise ProtocolError(f"the {type} cannot be used: {error!r:.120}", code=f"bad-{type}") from error
+            raise ProtocolError(
+                f"the {type} cannot be used: {error!r:.120}", "see the server's log", f"bad-{type}"
+            ) from error
         receivers = [transceiver.receiver for transceiver in self._pc.getTransceivers()]
         for receiver in receivers:
             if self._audio is not None and receiver.track is not None and receiver.track.kind == "audio":

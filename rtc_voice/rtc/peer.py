@@ -125,7 +125,9 @@ class Peer:
             return await self._negotiate(RTCSessionDescription(sdp, type))
         except BAD_DESCRIPTION as error:
             await self.close()
-            raise ProtocolError(f"the offer cannot be used: {error!r:.120}", code="bad-offer") from error
+            raise ProtocolError(
+                f"the offer cannot be used: {error!r:.120}", "send an SDP offer as browsers make it", "bad-offer"
+            ) from error
         except BaseException:
             await self.close()
             raise
@@ -291,7 +293,9 @@ async def add_candidate(connection: RTCPeerConnection, candidate: str, mid: str 
         parsed.sdpMid, parsed.sdpMLineIndex = mid, line
         await connection.addIceCandidate(parsed)
     except BAD_DESCRIPTION as error:
-        raise ProtocolError(f"not a candidate: {candidate!r:.80}", code="bad-candidate") from error
+        raise ProtocolError(
+            f"not a candidate: {candidate!r:.80}", "send candidates as browsers give them", "bad-candidate"
+        ) from error
 
 
 def check_offer(sdp: str, type: str) -> None:
@@ -316,7 +320,9 @@ def read_offer(sdp: str) -> SessionDescription:
     try:
         description = SessionDescription.parse(sdp)
     except BAD_DESCRIPTION as error:
-        raise ProtocolError(f"the offer cannot be read: {error!r:.120}", code="bad-offer") from error
+        raise ProtocolError(
+            f"the offer cannot be read: {error!r:.120}", "send an SDP offer as browsers make it", "bad-offer"
+        ) from error
     for media in description.media:
         if media.kind not in ("audio", "video", "application"):
             raise ProtocolError(f"the offer has media of kind {media.kind!r:.40}", "audio, video, data", "bad-offer")

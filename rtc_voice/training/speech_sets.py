@@ -77,7 +77,7 @@ def load_audio(path: Path, sample_rate: int) -> NDArray[np.float32]:
     except (av.FFmpegError, IndexError, OSError) as error:
         raise AudioError(f"{path.name} is not a readable recording", str(error)) from error
     if not parts:
-        raise AudioError(f"{path.name} holds no sound")
+        raise AudioError(f"{path.name} holds no sound", "take it out of the manifest")
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 

@@ -110,7 +110,7 @@ class HostedRoom:
         """Their sound and pictures, which they send already; see ``Signaling.subscribe``."""
         sender = self._senders.get(participant_id)
         if sender is None:
-            raise ProtocolError("they are not in the room", code="gone")
+            raise ProtocolError("they are not in the room", "they may come back", "gone")
         sender.ear = ear
         return sender.session.link
 

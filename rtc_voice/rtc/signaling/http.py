@@ -119,11 +119,11 @@ class _Routes:
         call_id = self._live(_text(body, "pc_id" if "pc_id" in body else "call_id"))
         candidates = body.get("candidates")
         if not isinstance(candidates, list) or not all(isinstance(one, dict) for one in candidates):
-            raise ProtocolError("candidates is no list of objects", code="bad-field")
+            raise ProtocolError("candidates is no list of objects", "send a list of candidates", "bad-field")
         for one in candidates:
             mid, line = one.get("sdp_mid"), one.get("sdp_mline_index")
             if not isinstance(mid, str | None) or not isinstance(line, int | None):
-                raise ProtocolError("sdp_mid is no text, or sdp_mline_index no number", code="bad-field")
+                raise ProtocolError("sdp_mid is no text, or sdp_mline_index no number", "send both", "bad-field")
             if one.get("candidate"):  # an empty one says that there are no more
                 await self._desk.add_candidate(call_id, _text(one, "candidate"), mid, line)
         return web.json_response({"status": "success"})
@@ -228,7 +228,9 @@ def post_offer(url: str, token: str | None = None) -> Callable[[str, str], Await
         ):
             body: dict[str, str] = await reply.json()
             if reply.status != 200:
-                raise ProtocolError(f"the offer was refused with {reply.status}: {body}"[:200], code="refused")
+                raise ProtocolError(
+                    f"the offer was refused with {reply.status}: {body}"[:200], "see what it says", "refused"
+                )
             return body
 
     return open_call
@@ -288,9 +290,9 @@ async def _json_body(request: web.Request) -> dict[str, object]:
     try:
         body = await request.json()
     except (ValueError, RecursionError, LookupError) as error:
-        raise ProtocolError("the body is not JSON", code="not-json") from error
+        raise ProtocolError("the body is not JSON", "send one JSON object", "not-json") from error
     if not isinstance(body, dict):
-        raise ProtocolError("the body is not a JSON object", code="not-json")
+        raise ProtocolError("the body is not a JSON object", "send one JSON object", "not-json")
     return body
 
 

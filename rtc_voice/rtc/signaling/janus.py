@@ -282,7 +282,7 @@ class JanusRoom:
         """Their sound and pictures; see ``Signaling.subscribe``."""
         feed = self._feeds.get(participant_id)
         if feed is None:
-            raise ProtocolError("they are not in the room", code="gone")
+            raise ProtocolError("they are not in the room", "they may come back", "gone")
         link = self._link()
         link.listen(ear)
         await self._attach(feed, link, ("audio", "video"))
@@ -314,7 +314,7 @@ class JanusRoom:
         """Another publisher in the room; see ``Signaling.publish``."""
         session = self._session
         if session is None or session.closed.is_set():
-            raise ProtocolError("the room is lost", code="gone")
+            raise ProtocolError("the room is lost", "it is joined again as soon as Janus answers", "gone")
         link = self._link()
         link.speak(source)
         handle = await session.attach(PLUGIN, lambda event: _watch_hang_up(event, link))

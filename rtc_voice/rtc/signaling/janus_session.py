@@ -141,7 +141,7 @@ class JanusSession:
         self.closed.set()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(ProtocolError("the connection to Janus is gone", code="gone"))
+                answer.set_exception(ProtocolError("the connection to Janus is gone", "see whether Janus runs", "gone"))
         self._answers.clear()
 
     async def attach(self, plugin: str, on_event: OnEvent) -> JanusHandle:
@@ -159,7 +159,7 @@ class JanusSession:
             ProtocolError: no answer came, or the connection is gone.
         """
         if self.closed.is_set() or self._socket is None:
-            raise ProtocolError("the connection to Janus is gone", code="gone")
+            raise ProtocolError("the connection to Janus is gone", "see whether Janus runs", "gone")
         number = str(next(self._numbers))
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
@@ -167,7 +167,7 @@ class JanusSession:
                 await self._send(self._socket, body, number)
                 reply: Json = await answer
         except (TimeoutError, ConnectionError) as error:
-            raise ProtocolError(f"Janus did not answer {body['janus']!r}", code="gone") from error
+            raise ProtocolError(f"Janus did not answer {body['janus']!r}", "see whether Janus runs", "gone") from error
         finally:
             self._answers.pop(number, None)
         if reply["janus"] == "error":

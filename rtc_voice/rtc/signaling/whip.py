@@ -208,7 +208,9 @@ class WhipSignaling:
                 async for part in reply.content.iter_any():
                     body += part
                     if len(body) > MAX_ANSWER_BYTES:
-                        raise ProtocolError(f"{url} answers with more than {MAX_ANSWER_BYTES} bytes")
+                        raise ProtocolError(
+                            f"{url} answers with more than {MAX_ANSWER_BYTES} bytes", "see whether it is a WHIP server"
+                        )
                 return reply.status, reply, body.decode(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ProtocolError(f"{url} does not answer: {error}"[:200], "is the server running?", "gone") from error
