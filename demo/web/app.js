@@ -16,6 +16,7 @@ import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
 import { Phrases } from "./phrases.js";
 import { SOUND_BLOCKED, UNREADABLE_FILE, botProblem, deviceLostProblem, refusal, shortRecordingProblem } from "./problems.js";
+import { reportOf, save } from "./report.js";
 import { LONGEST_S, Recorder, SHORTEST_S, wavOf } from "./recording.js";
 import { Timeline } from "./timeline.js";
 import { element, refocus, show } from "./view.js";
@@ -60,6 +61,7 @@ const microphoneMeter = new LevelMeter(element("microphone-meter"));
 const overlay = new FaceOverlay(element("overlay"));
 const timeline = new Timeline(element("timeline"));
 let recorder = null;
+let metrics = {}; // the bot's figures, as it last sent them
 let call = null;
 let devices = { camera: null, microphone: null };
 let figureReader = null;
@@ -213,7 +215,10 @@ const receivers = {
     update({ figures: { ...rtcVoice.state.figures, firstAudioMs } });
   },
   disclosure: ({ text }) => update({ disclosure: text }),
-  metrics: ({ late_chunks: lateChunks = 0 }) => update({ figures: { ...rtcVoice.state.figures, lateChunks } }),
+  metrics: ({ v, type, ...figures }) => {
+    metrics = figures;
+    update({ figures: { ...rtcVoice.state.figures, lateChunks: figures.late_chunks ?? 0 } });
+  },
   error: (message) => {
     if (rtcVoice.state.sentences.some(({ id }) => id === message.id)) {
       changeSentence(message.id, { progress: "failed", reason: refusal(message) });
@@ -403,6 +408,7 @@ listenToPerson({
   keepPhrase,
   dropPhrase,
   sayPhrase,
+  report: () => save(reportOf({ ...rtcVoice.state, metrics, timeline: element("timeline") }), "rtc-voice-report.html"),
   setPhraseKeys: (hasKeys) => ((phrases.hasKeys = hasKeys), update({})),
   pressKey: (event) => sayPhrase(phrases.of(event)),
   setDraftLength: (draftLength) => update({ draftLength }),

@@ -28,6 +28,7 @@ export function listenToPerson(actions) {
     if (file) actions.useFile(file);
   });
   on("face-voice", "click", actions.useFace);
+  on("report", "click", actions.report);
   on("card", "change", ({ target }) => actions.showCard(target.value));
   listenToComposer(actions);
   listenToPhrases(actions);

@@ -284,6 +284,7 @@ function progressWords({ progress, firstAudioMs, reason }) {
 }
 
 function showFigures(figures, isConnected) {
+  element("report").disabled = figures.packetsReceived === undefined;
   const milliseconds = (value) => (value === null || value === undefined ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`);
   setText("first-audio", milliseconds(figures.firstAudioMs));
   setText("round-trip", isConnected ? milliseconds(figures.roundTripMs) : "–");

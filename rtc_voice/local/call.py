@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamTrack
 
@@ -47,7 +48,8 @@ class LocalCall:
 
     def __init__(self, bot: Bot, devices: Devices, *, tell: Callable[[str], None], is_talking: bool = False) -> None:
         self.spoken, self.played = Level(), Level()
-        self.faces = 0
+        self.picture: av.VideoFrame | None = None  # the camera's newest
+        self.seen: list[dict[str, object]] = []  # the faces in it, as a state describes them
         self.f0_hz: float | None = None  # of the voice; None until there is one
         self.first_audio_ms: float | None = None  # of the last text
         self.is_talking = is_talking
@@ -132,7 +134,7 @@ class LocalCall:
         return self
 
     def _on_state(self, message: dict[str, Any]) -> None:
-        self.faces = len(message["faces"])
+        self.seen = message["faces"]
         if message["voice"] is not None:
             self.f0_hz = message["voice"]["f0_hz"]
             self._voice_ready.set()
@@ -188,8 +190,12 @@ class LocalCall:
         self._call.on_message(dump(message))
 
     async def _watch(self) -> None:
-        await receive_video(self._devices.camera, self._call.on_picture, self.metrics, self._bot.clock)
+        await receive_video(self._devices.camera, self._on_picture, self.metrics, self._bot.clock)
         self._call.on_video_ended()
+
+    def _on_picture(self, frame: av.VideoFrame, time_ms: float) -> None:
+        self.picture = frame
+        self._call.on_picture(frame, time_ms)
 
     async def _hear(self) -> None:
         if self._devices.microphone is not None:

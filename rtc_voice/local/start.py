@@ -14,6 +14,7 @@ from rtc_voice.bot import Bot, BotConfig
 from rtc_voice.errors import AudioError, MissingPartError
 from rtc_voice.faces.picture import is_picture, read_picture
 from rtc_voice.local.call import Devices, LocalCall
+from rtc_voice.local.preview import previewed
 from rtc_voice.local.sound import DeviceMicrophone, DeviceSpeakers, FileMicrophone, FileSpeakers, Microphone
 from rtc_voice.local.terminal import Screen, typed_lines
 from rtc_voice.metrics import Metrics
@@ -38,6 +39,7 @@ class Places:
     audio: Path | None = None
     out: Path | None = None
     headphones: bool = False  # the microphone may be open while the voice is heard
+    preview: bool = False  # a page of this machine shows the camera's picture
 
 
 async def run(places: Places, config: BotConfig) -> None:
@@ -56,7 +58,10 @@ async def run(places: Places, config: BotConfig) -> None:
             screen.tell(_HELP if places.headphones or devices.microphone is None else f"{_HELP}\n{_ECHO}")
         levels = asyncio.create_task(screen.show_levels(call))
         try:
-            await call.run(None if is_file else typed_lines(sys.stdin))
+            async with contextlib.AsyncExitStack() as stack:
+                if places.preview:
+                    screen.tell(f"Preview: {await stack.enter_async_context(previewed(call))}")
+                await call.run(None if is_file else typed_lines(sys.stdin))
         finally:
             levels.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -57,4 +57,4 @@ def describe(call: LocalCall) -> str:
     """Where things stand, in one line."""
     voice = f"{call.f0_hz:.0f} Hz" if call.f0_hz else "no voice yet"
     microphone = str(call.spoken) if call.is_talking else "off, Enter opens it "
-    return f"{call.faces} face(s), {voice} | microphone {microphone} | voice {call.played}"
+    return f"{len(call.seen)} face(s), {voice} | microphone {microphone} | voice {call.played}"

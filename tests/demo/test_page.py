@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page
 
 from rtc_voice.speech.text import F0_HZ
-from tests.demo.conftest import CHROMIUM, SPOKEN, OpenPage, Screenshot, running_server
+from tests.demo.conftest import CHROMIUM, SPOKEN, OpenPage, Screenshot, barriers, running_server
 from tests.demo.hearing import SPEECH_LEVEL, levels, median_f0_hz, start_recording, stop_recording
 
 pytestmark = [
@@ -350,17 +350,32 @@ def test_forget_deletes_the_voice_and_takes_consent_back(server_url: str, open_p
     assert page.is_visible("#consent") and page.is_disabled("#say")
 
 
-def test_the_timeline_tells_its_latencies_in_words(
-    server_url: str, open_page: OpenPage, screenshot: Screenshot
+def test_the_timeline_tells_its_latencies_in_words_and_the_report_keeps_them(
+    server_url: str, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = open_page(server_url)
     label = "document.querySelector('#timeline').ariaLabel"
     assert page.evaluate(label) == "No latency measured yet"
+    assert page.is_disabled("#report")
     join_and_agree(page)
     until(page, "rtcVoice.state.voice?.ready")
-    page.fill("#text", "One.")
+    page.fill("#text", "One <b>bold</b> word.")
     page.press("#text", "Enter")
     until(page, f"/round trip \\d+ .* first sound of the last sentence \\d+ milliseconds/.test({label})")
+    until(page, "rtcVoice.state.sentences[0].progress === 'ended'")
+    first_audio_ms = page.evaluate("Math.round(rtcVoice.state.sentences[0].firstAudioMs)")
+    until(page, "rtcVoice.log.some(({ type, text_first_audio_ms }) => type === 'metrics' && text_first_audio_ms)")
+    with page.expect_download() as saved:
+        page.click("#report")
+    saved.value.save_as(tmp_path / "report.html")
+    report = page.context.new_page()
+    report.goto((tmp_path / "report.html").as_uri())
+    rows = [row.split("\t") for row in report.locator("tr").all_inner_texts()]
+    assert ["One <b>bold</b> word.", "ended", f"{first_audio_ms} ms"] in rows
+    figures = {row[0] for row in rows}
+    assert {"voice: f0_hz", "browser: roundTripMs", "bot: text_first_audio_ms"} <= figures
+    assert report.evaluate("document.images[0].naturalWidth") > 500
+    assert barriers(report) == []
 
 
 def test_a_camera_without_a_face_is_told_so(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:

@@ -1,13 +1,17 @@
 """The local mode with files in place of devices: what is seen, said and typed there is heard in the face's voice."""
 
+import asyncio
+import io
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import pytest
 import pytest_asyncio
+from PIL import Image
 
 from rtc_voice.bot import Bot, BotConfig
 from rtc_voice.config import AUDIO
@@ -15,6 +19,7 @@ from rtc_voice.errors import RtcVoiceError
 from rtc_voice.local import call as local_call
 from rtc_voice.local.call import LocalCall
 from rtc_voice.local.levels import FLOOR_DB, Level
+from rtc_voice.local.preview import previewed
 from rtc_voice.local.sound import TAIL_S, FileMicrophone
 from rtc_voice.local.start import Places, open_devices
 from rtc_voice.metrics import Metrics
@@ -24,6 +29,7 @@ from rtc_voice.speech.audio_file import read_audio
 from tests.demo.conftest import SPOKEN
 from tests.demo.devices import write_camera, write_microphone
 from tests.rtc.conftest import JumpClock
+from tests.waiting import until
 
 LOUD = 0.02
 
@@ -78,6 +84,35 @@ async def test_texts_are_said_one_by_one_and_what_cannot_be_said_is_told(bot: Bo
     assert [line for line in told if line.startswith("nothing to say")]
     assert np.count_nonzero(np.abs(read_audio(out, AUDIO.sample_rate)) > LOUD) > 1000
     assert not bot.calls
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_preview_shows_the_picture_with_its_face(bot: Bot, tmp_path: Path) -> None:
+    places = Places(video=PORTRAIT, out=tmp_path / "out.wav")
+    call = LocalCall(bot, open_devices(places, bot.clock, bot.metrics, print), tell=print)
+    looked = asyncio.Event()
+
+    async def until_looked() -> AsyncIterator[str]:
+        await looked.wait()
+        yield "/stop"
+
+    async with previewed(call) as url, aiohttp.ClientSession() as browser:
+        running = asyncio.create_task(call.run(until_looked()))
+        await until(lambda: call.seen and call.f0_hz, 30)
+        async with browser.get(url) as page:
+            assert 'src="/picture"' in await page.text()
+        async with browser.get(url + "picture") as stream:
+            parts = aiohttp.MultipartReader.from_response(stream)
+            for _ in range(2):  # it goes on
+                part = await parts.next()
+                assert isinstance(part, aiohttp.BodyPartReader)
+                shown = Image.open(io.BytesIO(await part.read()))
+        looked.set()
+        await running
+    left, top, right, _ = (float(str(v)) for v in call.seen[0]["box"])  # type: ignore[attr-defined]
+    border = shown.getpixel((round((1 - (left + right) / 2) * shown.width), round(top * shown.height) + 1))
+    assert np.abs(np.subtract(np.asarray(border), (76, 192, 171))).max() < 60  # green, as JPEG keeps it
 
 
 @pytest.mark.slow
