@@ -162,8 +162,11 @@ class FileSpeakers:
         track = SpeechTrack(source, self._clock, self._metrics)
         with wave.open(str(self._path), "wb") as file:
             file.setparams((1, 2, source.sample_rate, 0, "NONE", ""))
+            frames = 0
             while True:
-                samples, _ = await track.next()
+                samples, number = await track.next()
+                file.writeframes(bytes(2 * samples.size * (number - frames)))  # after a stall: the time line stays
+                frames = number + 1
                 file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
                 on_sound(samples, self._clock.now())
 

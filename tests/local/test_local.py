@@ -20,10 +20,10 @@ from rtc_voice.local import call as local_call
 from rtc_voice.local.call import LocalCall
 from rtc_voice.local.levels import FLOOR_DB, Level
 from rtc_voice.local.preview import previewed
-from rtc_voice.local.sound import TAIL_S, FileMicrophone
+from rtc_voice.local.sound import TAIL_S, FileMicrophone, FileSpeakers
 from rtc_voice.local.start import Places, open_devices
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import Samples
+from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.selfcall import PORTRAIT
 from rtc_voice.speech.audio_file import read_audio
 from tests.demo.conftest import SPOKEN
@@ -158,6 +158,21 @@ async def test_a_recording_is_handed_on_whole_with_room_for_the_end_of_the_voice
 
     await FileMicrophone(samples, clock=clock, metrics=Metrics()).hear(take)
     np.testing.assert_array_equal(np.concatenate(heard), np.pad(samples, (0, int(TAIL_S * AUDIO.sample_rate))))
+
+
+async def test_a_stall_of_this_machine_makes_the_recording_no_shorter(tmp_path: Path) -> None:
+    clock, queue, heard = JumpClock(), ChunkQueue(AUDIO.sample_rate, 9), list[Samples]()
+
+    def take(part: Samples, time_s: float) -> None:
+        heard.append(part)
+        if len(heard) == 3:
+            clock.time += 0.11
+        if len(heard) == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await FileSpeakers(tmp_path / "out.wav", clock=clock, metrics=Metrics()).play(queue, take)
+    assert len(read_audio(tmp_path / "out.wav", AUDIO.sample_rate)) == 9 * 480  # five written, four missed
 
 
 def test_a_level_rises_at_once_and_falls_slowly() -> None:
