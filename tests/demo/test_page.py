@@ -125,6 +125,10 @@ def test_a_typed_sentence_is_heard_in_the_voice_of_the_face(
     assert "first sound after" in text(page, "#log")
     until(page, "rtcVoice.state.figures.packetsReceived > 100 && rtcVoice.state.figures.packetsSent > 100")
     assert text(page, "#round-trip").endswith(" ms")
+    assert "first sound of the last sentence" in page.evaluate("document.querySelector('#timeline').ariaLabel")
+    with page.expect_download() as saved:
+        page.click("#report")
+    assert SPOKEN in saved.value.path().read_text()
     assert_fits_phones(page, screenshot, "4-said")
 
     page.click("#leave")
@@ -350,32 +354,60 @@ def test_forget_deletes_the_voice_and_takes_consent_back(server_url: str, open_p
     assert page.is_visible("#consent") and page.is_disabled("#say")
 
 
-def test_the_timeline_tells_its_latencies_in_words_and_the_report_keeps_them(
+def test_the_timeline_tells_its_latencies_in_words(server_url: str, open_page: OpenPage) -> None:
+    said = open_page(server_url).evaluate(
+        """async () => {
+            const { Timeline } = await import("./timeline.js");
+            const timeline = new Timeline(document.getElementById("timeline"));
+            const words = [timeline.words];
+            timeline.addReading(1000, { roundTripMs: 3.4, jitterBufferMs: null, lateChunks: 0 });
+            timeline.addFirstSound(1500, 141.2);
+            timeline.draw(2000);
+            words.push(timeline.words);
+            timeline.addReading(200000, { roundTripMs: 5, jitterBufferMs: 40.6, lateChunks: 1 });
+            return [...words, timeline.words];
+        }"""
+    )
+    assert said == [
+        "No latency measured yet",
+        "Latency over two minutes: round trip 3 milliseconds, jitter buffer unknown, "
+        "first sound of the last sentence 141 milliseconds",
+        "Latency over two minutes: round trip 5 milliseconds, jitter buffer 41 milliseconds",
+    ]
+
+
+def test_the_report_is_one_page_with_figures_and_sentences(
     server_url: str, open_page: OpenPage, tmp_path: Path
 ) -> None:
     page = open_page(server_url)
-    label = "document.querySelector('#timeline').ariaLabel"
-    assert page.evaluate(label) == "No latency measured yet"
-    assert page.is_disabled("#report")
-    join_and_agree(page)
-    until(page, "rtcVoice.state.voice?.ready")
-    page.fill("#text", "One <b>bold</b> word.")
-    page.press("#text", "Enter")
-    until(page, f"/round trip \\d+ .* first sound of the last sentence \\d+ milliseconds/.test({label})")
-    until(page, "rtcVoice.state.sentences[0].progress === 'ended'")
-    first_audio_ms = page.evaluate("Math.round(rtcVoice.state.sentences[0].firstAudioMs)")
-    until(page, "rtcVoice.log.some(({ type, text_first_audio_ms }) => type === 'metrics' && text_first_audio_ms)")
-    with page.expect_download() as saved:
-        page.click("#report")
-    saved.value.save_as(tmp_path / "report.html")
-    report = page.context.new_page()
-    report.goto((tmp_path / "report.html").as_uri())
-    rows = [row.split("\t") for row in report.locator("tr").all_inner_texts()]
-    assert ["One <b>bold</b> word.", "ended", f"{first_audio_ms} ms"] in rows
-    figures = {row[0] for row in rows}
-    assert {"voice: f0_hz", "browser: roundTripMs", "bot: text_first_audio_ms"} <= figures
-    assert report.evaluate("document.images[0].naturalWidth") > 500
-    assert barriers(report) == []
+    (tmp_path / "report.html").write_text(
+        page.evaluate(
+            """async () => {
+                const { reportOf } = await import("./report.js");
+                const sentences = [
+                    { text: "One <b>bold</b> word.", progress: "ended", firstAudioMs: 141.4 },
+                    { text: "Two.", progress: "cancelled", firstAudioMs: null },
+                ];
+                const metrics = { late_chunks: 2, text_first_audio_ms: { p50: 141.39, n: 1 } };
+                const timeline = document.getElementById("timeline");
+                const figures = { lost: null };
+                return reportOf({ sentences, metrics, timeline, figures, voice: null, disclosure: "Synthetic." }).text();
+            }"""
+        )
+    )
+    page.goto((tmp_path / "report.html").as_uri())
+    rows = [row.split("\t") for row in page.locator("tr").all_inner_texts()]
+    assert rows == [
+        ["figure", "value"],
+        ["browser: lost", "unknown"],
+        ["bot: late_chunks", "2"],
+        ["bot: text_first_audio_ms", "p50 141.39, n 1"],
+        ["said", "progress", "first sound after"],
+        ["One <b>bold</b> word.", "ended", "141 ms"],
+        ["Two.", "cancelled", ""],
+    ]
+    assert page.evaluate("document.images[0].naturalWidth") > 500
+    assert barriers(page) == []
 
 
 def test_a_camera_without_a_face_is_told_so(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
