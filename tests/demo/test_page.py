@@ -391,7 +391,7 @@ def test_the_report_is_one_page_with_figures_and_sentences(
                 const metrics = { late_chunks: 2, text_first_audio_ms: { p50: 141.39, n: 1 } };
                 const timeline = document.getElementById("timeline");
                 const figures = { lost: null };
-                return reportOf({ sentences, metrics, timeline, figures, voice: null, disclosure: "Synthetic." }).text();
+                return reportOf({ sentences, metrics, timeline, figures, voice: null, disclosure: "" }).text();
             }"""
         )
     )

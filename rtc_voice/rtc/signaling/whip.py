@@ -189,7 +189,7 @@ class WhipSignaling:
         try:
             status, _, text = await self._request("PATCH", session.url, session.headers, await link.answer(offer.sdp))
             if status not in (200, 204):
-                raise ProtocolError(f"{session.url} answers {status}: {text[:100]!r}", code="refused")
+                raise ProtocolError(f"{session.url} answers {status}: {text[:100]!r}", "see what it says", "refused")
             await link.connected()
         except BaseException:
             await self.retract(link)
