@@ -22,7 +22,6 @@ SHOWN = {
     "typed text → first sound at the other end": "text",
     "spoken → heard in the voice": "conversion",
     "typed text → heard in Chromium, both through a Janus room": "text_in_room",
-    "spoken in Chromium → heard there in the voice, both through that room": "conversion_in_room",
     "own sound → heard again, without any voice (`serve --mode echo`)": "echo",
     "the same with aiortc as it comes": "echo_aiortc",
     "first picture after consent → voice": "time_to_voice",
