@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -30,15 +31,43 @@ def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequ
         parser.add_argument(f"--{name}", type=Path, help=meaning)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    others = OtherPrograms()
     try:
         rows = measure(options.quick, *(getattr(options, name) for name, _ in paths))
     except RtcVoiceError as error:
         parser.exit(2, f"error: {error.message}\nremedy: {error.hint}\n")
-    result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__, "rows": rows}
+    result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__,
+              "others_share": others.share(), "rows": rows}  # fmt: skip
     print(markdown(result))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+class OtherPrograms:
+    """What others than this process and those that it started take of the machine's processors, from now on."""
+
+    def __init__(self) -> None:
+        self._all_s, self._busy_s, self._own_s = _processor_times()
+
+    def share(self) -> float | None:
+        """From 0 to 1; only what has ended counts as started here. None where there is no /proc to read."""
+        all_s, busy_s, own_s = (now - then for now, then in zip(
+            _processor_times(), (self._all_s, self._busy_s, self._own_s), strict=True
+        ))  # fmt: skip
+        return round(max(busy_s - own_s, 0.0) / all_s, 3) if all_s else None
+
+
+def _processor_times() -> tuple[float, float, float]:
+    """Seconds of all processors, those of them that were used or withheld by the host, and those used from here."""
+    try:
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:
+        return 0.0, 0.0, 0.0
+    ticks = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields]
+    own = os.times()
+    waiting = ticks[3] + ticks[4]  # idle, and for a disk
+    return sum(ticks), sum(ticks) - waiting, own.user + own.system + own.children_user + own.children_system
 
 
 def markdown(result: Mapping[str, object]) -> str:
@@ -52,7 +81,7 @@ def markdown(result: Mapping[str, object]) -> str:
     lines = [
         f"## {result['title']}",
         "",
-        f"{result['machine']}; torch {result['torch']}, 1 thread; commit `{result['commit']}`",
+        f"{result['machine']}; torch {result['torch']}, 1 thread; {_busy(result)}commit `{result['commit']}`",
         "",
         "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
         "|" + "---|" * len(columns),
@@ -62,6 +91,11 @@ def markdown(result: Mapping[str, object]) -> str:
     assert isinstance(notes, Sequence)
     lines += [f"\n{note}" for note in notes]
     return "\n".join(lines) + "\n"
+
+
+def _busy(result: Mapping[str, object]) -> str:
+    share = result.get("others_share")
+    return f"other programs took {share:.0%} of it meanwhile; " if isinstance(share, float) else ""
 
 
 def _cell(row: Row, column: str) -> str:

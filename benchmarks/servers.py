@@ -50,13 +50,18 @@ class Server:
 
     def memory_mb(self) -> float:
         """Its resident memory (Linux only)."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return memory_mb(self.pid)
 
     def processor_s(self) -> float:
         """The processor time it has used (Linux only)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(process: int | str) -> float:
+    """The resident memory of a process, by its number or "self" (Linux only)."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def installed() -> list[str]:
