@@ -26,7 +26,7 @@ def rows(quick: bool) -> list[dict[str, object]]:
     """Text, conversion and time to voice over several calls, the pacing of what the bot sends, and the road alone."""
     with start("bot") as bot:
         spoken = asyncio.run(
-            _measure(bot.url, calls=2 if quick else 5, texts=5 if quick else 12, spoken=1 if quick else 3)
+            _measure(bot.url, calls=2 if quick else 4, texts=5 if quick else 15, spoken=1 if quick else 6)
         )
     return [*spoken, *echo_rows(quick)]
 
@@ -36,7 +36,7 @@ def echo_rows(quick: bool) -> list[dict[str, object]]:
     with ExitStack() as stack:
         names = ("rtc_voice", "aiortc", *installed())
         urls = {name: stack.enter_context(start(name)).offer_url for name in names}
-        found = asyncio.run(_echoes(urls, rounds=1 if quick else 3, chirps=8 if quick else 30))
+        found = asyncio.run(_echoes(urls, rounds=1 if quick else 3, chirps=8 if quick else 20))
         lost = {name: asyncio.run(_after_one_loss(urls[name], 4 if quick else 12)) for name in ("rtc_voice", "aiortc")}
     return [
         *(_row(_row_of_echo(name), latencies) for name, latencies in found.items()),

@@ -79,13 +79,13 @@ class MinimumPhaseFilter(nn.Module):
         """What each hop of the source gives, ``[B, F, n_fft]``, to be added up a hop apart."""
         envelope = torch.cat([state["envelope"], features.envelope], dim=1)
         aperiodicity = torch.cat([state["aperiodicity"], features.aperiodicity], dim=1)
-        for_pulses, for_noise = self._responses(envelope, aperiodicity)
-        spectrum = self._faded(pulses, for_pulses) + self._faded(noise, for_noise)
-        pieces: Tensor = torch.fft.irfft(spectrum, _N_FFT)
+        responses = self._responses(envelope, aperiodicity)
+        shaped = self._faded(torch.stack([pulses, noise]), responses)
+        pieces: Tensor = torch.fft.irfft(shaped[0] + shaped[1], _N_FFT)
         return pieces
 
-    def _responses(self, envelope: Tensor, aperiodicity: Tensor) -> tuple[Tensor, Tensor]:
-        """Complex responses for pulses and for noise, each ``[B, F + 1, bins]``."""
+    def _responses(self, envelope: Tensor, aperiodicity: Tensor) -> Tensor:
+        """Complex responses for pulses and for noise, ``[2, B, F + 1, bins]``."""
         noise_share = (aperiodicity @ self.spread.T).clamp(0, 1)
         log_amplitude = (envelope @ self.expand.T).unsqueeze(0) + 0.5 * torch.stack(
             [torch.log(1 - noise_share + FLOOR), torch.log(noise_share + FLOOR)]
@@ -97,13 +97,14 @@ class MinimumPhaseFilter(nn.Module):
         # 512 samples of response and 240 of excitation fit the transform: nothing wraps around.
         response = torch.polar(torch.exp(log_response.real), log_response.imag)
         impulse = torch.fft.irfft(response, _N_FFT)[..., : _N_FFT // 2]
-        return torch.fft.rfft(impulse[0], _N_FFT), torch.fft.rfft(impulse[1], _N_FFT)
+        cut: Tensor = torch.fft.rfft(impulse, _N_FFT)
+        return cut
 
-    def _faded(self, source: Tensor, response: Tensor) -> Tensor:
-        hops = source.reshape(source.shape[0], -1, self.hop)
-        falling = torch.fft.rfft(hops * (1 - self.fade), _N_FFT)
-        rising = torch.fft.rfft(hops * self.fade, _N_FFT)
-        shaped: Tensor = falling * response[:, :-1] + rising * response[:, 1:]
+    def _faded(self, sources: Tensor, responses: Tensor) -> Tensor:
+        """Each hop of each source from its old response to its new one, ``[2, B, F, bins]``."""
+        hops = torch.unflatten(sources, -1, (-1, self.hop))
+        falling, rising = torch.fft.rfft(torch.stack([hops * (1 - self.fade), hops * self.fade]), _N_FFT)
+        shaped: Tensor = falling * responses[:, :, :-1] + rising * responses[:, :, 1:]
         return shaped
 
     def _overlap_add(self, pieces: Tensor, tail: Tensor) -> Tensor:
