@@ -2,6 +2,7 @@
 # make test   sets everything up and passes the tests
 # make bench  runs all benchmarks and generates benchmarks/RESULTS.md
 # make test-adapters  tests what needs other packages: Pipecat, LiveKit Agents, Piper and Kokoro, in environments of their own
+# make bench-gpu  tests and measures what needs a GPU, in less than eight minutes
 # make bench-peers  installs FastRTC and Pipecat in environments of their own; `make bench` then measures them too
 
 PYTHON ?= python3
@@ -9,10 +10,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test test-adapters check bench bench-peers clean
+.PHONY: help demo test test-adapters check bench bench-gpu bench-peers clean
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 demo: $(VENV)/.ready
 	@bash .ci/system demo
@@ -45,6 +46,10 @@ bench: $(VENV)/.ready-dev
 	@bash .ci/system test
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[quality]"
 	$(BIN)/python -m benchmarks.all $(ARGS)
+
+bench-gpu: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -m gpu tests/synthesis
+	$(BIN)/python -m benchmarks.gpu --json benchmarks/results/gpu.json $(ARGS)
 
 bench-peers: benchmarks/environments/fastrtc/.ready benchmarks/environments/pipecat/.ready
 

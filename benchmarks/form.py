@@ -16,13 +16,20 @@ Row = Mapping[str, object]
 INTERVAL = "_ci95"  # a column so named holds the two ends of the 95 % interval of the column without it
 
 
-def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequence[tuple[str, str]] = ()) -> None:
+def run(
+    title: str,
+    measure: Callable[..., list[dict[str, object]]],
+    paths: Sequence[tuple[str, str]] = (),
+    *,
+    notes: Sequence[str] = (),
+) -> None:
     """Parse the options, measure, print the table and write the JSON.
 
     Args:
         title: what is measured, one line.
         measure: takes ``quick`` and then the extra paths (None where not given), gives the rows.
         paths: extra options that take a path, each with what it is.
+        notes: what the table's reader should know.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--quick", action="store_true", help="within a minute")
@@ -37,7 +44,7 @@ def run(title: str, measure: Callable[..., list[dict[str, object]]], paths: Sequ
     except RtcVoiceError as error:
         parser.exit(2, f"error: {error.message}\nremedy: {error.hint}\n")
     result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__,
-              "others_share": others.share(), "rows": rows}  # fmt: skip
+              "others_share": others.share(), "rows": rows, "notes": notes}  # fmt: skip
     print(markdown(result))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

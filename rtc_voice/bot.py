@@ -22,6 +22,7 @@ from rtc_voice.rtc.peer import Peer
 from rtc_voice.speech.engines import DEFAULT, TextEngines
 from rtc_voice.synthesis.chain import load_chain
 from rtc_voice.synthesis.engine import Engine
+from rtc_voice.synthesis.speed import voices_that_fit
 from rtc_voice.timing import Clock, MonotonicClock
 from rtc_voice.voices.cache import VoiceCache
 from rtc_voice.voices.predictor import PredictorName, load_predictor
@@ -30,17 +31,19 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 3.5  # what is being said may end; a service manager waits 5 s or more
 _LAG_INTERVAL_S = 0.05
+_FEWEST_VOICES = 2  # are tried on any machine; whether they go well, the load tells
 
 
 @dataclass(frozen=True, slots=True)
 class BotConfig:
     """What a bot is started with."""
 
-    max_calls: int = 4  # calls at once; each may take one voice of the engine
+    max_calls: int = 4  # calls at once
     cache_file: Path | None = None  # voices survive a restart there; None keeps them in memory
     ice: IceConfig = DIRECT
     predictor: PredictorName = "learned"  # from face to voice
     text_engines: tuple[str, ...] = DEFAULT  # NAME or NAME:MODEL, in the order in which they are asked
+    voices: int | None = None  # at once; None: as many as this machine is measured to have time for
 
 
 class Bot:
@@ -81,7 +84,10 @@ class Bot:
 
     def _load(self, stack: AsyncExitStack) -> Parts:
         text_pool, recording_pool = (stack.enter_context(ThreadPoolExecutor(1, name)) for name in ("text", "recording"))
-        engine = stack.enter_context(Engine(load_chain(), slots=self.config.max_calls))
+        chain, most = load_chain(), self.config.max_calls
+        voices = self.config.voices or min(most, max(voices_that_fit(chain, most), _FEWEST_VOICES))
+        logger.info("%d voices at once", voices)
+        engine = stack.enter_context(Engine(chain, slots=voices))
         faces = stack.enter_context(FaceWorker(metrics=self.metrics))
         cache = VoiceCache(path=self.config.cache_file)
         stack.callback(cache.close)
@@ -106,8 +112,10 @@ class Bot:
         assert self._parts is not None, "enter the bot first"
         if self._is_draining:
             raise CapacityError("the bot is leaving", "call again later")
-        if len(self.calls) >= self.config.max_calls:
-            raise CapacityError(f"all {self.config.max_calls} calls are taken", "try again later")
+        if len(self.calls) >= self.max_calls:
+            raise CapacityError(f"all {self.max_calls} calls are taken", "try again later")
+        if self._parts.engine.voices >= self._parts.engine.slots:
+            raise CapacityError(f"all {self._parts.engine.slots} voices of this machine are in use", "try again later")
         if self.calls:  # nobody's sound suffers from the first
             self._parts.load.check()
 
@@ -168,8 +176,9 @@ class Bot:
             **self._of_all_calls().counters,
             "status": "ok",
             "calls": len(self.calls),
-            "max_calls": self.config.max_calls,
+            "max_calls": self.max_calls,
             "voices": self._parts.engine.voices,
+            "max_voices": self._parts.engine.slots,
             **self.metrics.snapshot(),
         }
 
@@ -209,4 +218,4 @@ class Bot:
             await asyncio.sleep(_LAG_INTERVAL_S)
             now = self.clock.now()
             self.metrics.record("loop_lag_ms", 1000 * (now - due))
-            self._parts.load.add(now, now - due, work["work_us"] / 1e6)
+            self._parts.load.add(now, now - due, work["work_us"] / 1e6, work["ticks"])

@@ -15,6 +15,7 @@ from typing import Literal
 from rtc_voice.errors import RtcVoiceError
 
 _ASSETS = Path(__file__).parent / "assets"
+_MOST_VOICES = 64  # that are tried
 _PACKAGES = ("aiohttp", "aiortc", "av", "hibari-tts", "mediapipe", "numpy", "onnxruntime", "safetensors", "torch")
 
 
@@ -115,18 +116,19 @@ def _synthesis() -> Check:
 
     from rtc_voice.metrics import Metrics
     from rtc_voice.synthesis.chain import load_chain
-    from rtc_voice.synthesis.speed import measure
+    from rtc_voice.synthesis.speed import measure, voices_that_fit
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         chain = load_chain()
         p50_ms = measure(chain, seconds=1.0, metrics=Metrics())
+        voices = voices_that_fit(chain, _MOST_VOICES)
     finally:
         torch.set_num_threads(threads)
     chunk_ms = chain.config.chunk_ms
-    found = f"{p50_ms:.1f} ms for {chunk_ms} ms of speech; live conversion lags by {chain.latency_ms:.0f} ms, "
-    found += f"typed text by {chain.text_latency_ms:.0f} ms"
+    found = f"{p50_ms:.1f} ms for {chunk_ms} ms of speech, {voices} voices at once; live conversion lags by "
+    found += f"{chain.latency_ms:.0f} ms, typed text by {chain.text_latency_ms:.0f} ms"
     if p50_ms > chunk_ms:
         return Check("synthesis", "missing", found, "this machine is too slow to speak live: close other programs")
     return Check("synthesis", "ok", found)

@@ -4,6 +4,7 @@ import statistics
 from collections import deque
 from dataclasses import dataclass
 
+from rtc_voice.config import AUDIO
 from rtc_voice.errors import CapacityError
 
 WINDOW = 40  # looks: two seconds of one every 50 ms
@@ -17,17 +18,22 @@ class _Look:
     time_s: float
     lag_s: float
     worked_s: float
+    ticks: int
 
 
 class Load:
-    """Keeps the last two seconds of two figures: how late the event loop comes back, and how long the engine works."""
+    """Keeps the last two seconds of what tells: how late the event loop comes back, and how long the engine works.
+
+    An engine whose voices come one by one works nearly all the time, in short ticks, long before it is full: voices
+    that come during a tick share the next one. Full is the engine that works all the time in ticks as long as a chunk.
+    """
 
     def __init__(self) -> None:
         self._looks: deque[_Look] = deque(maxlen=WINDOW)
 
-    def add(self, time_s: float, lag_s: float, worked_s: float) -> None:
-        """One look: the time, the loop's lateness, and the engine's working time since it was started."""
-        self._looks.append(_Look(time_s, lag_s, worked_s))
+    def add(self, time_s: float, lag_s: float, worked_s: float, ticks: int) -> None:
+        """One look: the time, the loop's lateness, and the engine's working time and ticks since it was started."""
+        self._looks.append(_Look(time_s, lag_s, worked_s, ticks))
 
     @property
     def lag_s(self) -> float:
@@ -36,11 +42,13 @@ class Load:
 
     @property
     def share(self) -> float:
-        """The engine's share of its time."""
+        """How full the engine is: the smaller of its share of the time and a tick's share of a chunk."""
         if len(self._looks) < WINDOW:
             return 0.0
         first, last = self._looks[0], self._looks[-1]
-        return (last.worked_s - first.worked_s) / max(last.time_s - first.time_s, 1e-9)
+        worked_s = last.worked_s - first.worked_s
+        a_tick_s = worked_s / max(last.ticks - first.ticks, 1)
+        return min(worked_s / max(last.time_s - first.time_s, 1e-9), a_tick_s / (AUDIO.chunk_ms / 1000))
 
     @property
     def picture_interval_s(self) -> float:
@@ -58,6 +66,6 @@ class Load:
         if len(self._looks) < WINDOW:
             return
         if self.share > FULL_SHARE:
-            raise CapacityError(f"speaking takes {self.share:.0%} of this machine's time", "try again later")
+            raise CapacityError(f"speaking takes {self.share:.0%} of the time there is", "try again later")
         if self.lag_s > FULL_LAG_S:
             raise CapacityError(f"this machine is {1000 * self.lag_s:.0f} ms behind", "try again later")

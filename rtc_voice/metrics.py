@@ -20,6 +20,11 @@ class Recent:
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def values(self) -> list[float]:
+        """What is kept, the oldest first."""
+        return list(self._values)
+
     def add(self, value: float) -> None:
         """Record one measurement."""
         self._values.append(value)

@@ -309,6 +309,18 @@ async def test_too_many_calls_are_refused_and_a_bad_offer_takes_no_place(bot: Bo
             await bot.open_call("v=0", "offer")
 
 
+async def test_a_call_beyond_the_voices_of_the_machine_is_refused_with_the_reason() -> None:
+    async with Bot(BotConfig(max_calls=3, voices=1)) as bot:
+        async with calling(bot) as caller, calling(bot) as early:
+            await get_voice(caller, frozen=False)
+            with pytest.raises(CapacityError, match="all 1 voices"):
+                await bot.open_call("v=0", "offer")
+            early.send(Consent(True))  # called before the voices were taken, and is told
+            assert "all 1 voices" in str((await early.message("error"))["message"])
+        await until(lambda: not bot.calls)
+        bot.admit()
+
+
 async def test_text_that_cannot_be_spoken_gets_an_error_and_the_next_is_said(bot: Bot) -> None:
     async with calling(bot) as caller:
         await get_voice(caller, frozen=False)

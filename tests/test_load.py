@@ -4,11 +4,18 @@ from rtc_voice.errors import CapacityError
 from rtc_voice.load import SLOWER_S, SLOWEST_S, WINDOW, Load
 
 
-def loaded(*, lag_s: float = 0.0, share: float = 0.0, looks: int = WINDOW) -> Load:
+def loaded(*, lag_s: float = 0.0, share: float = 0.0, looks: int = WINDOW, ticks_per_chunk: float = 1.0) -> Load:
     load = Load()
     for n in range(looks):
-        load.add(0.05 * n, lag_s, 0.05 * n * share)
+        load.add(0.05 * n, lag_s, 0.05 * n * share, round(0.05 * n / 0.02 * ticks_per_chunk))
     return load
+
+
+def test_an_engine_that_always_works_in_short_ticks_is_not_full() -> None:
+    load = loaded(share=1.0, ticks_per_chunk=3)
+    assert load.share == pytest.approx(1 / 3, rel=0.02)
+    load.check()
+    assert load.picture_interval_s == 0
 
 
 def test_an_idle_machine_takes_calls_and_looks_at_every_picture() -> None:
@@ -34,7 +41,7 @@ def test_an_overloaded_machine_says_why_it_refuses(lag_s: float, share: float, r
 
 def test_one_hiccup_refuses_nobody() -> None:
     load = loaded(lag_s=0.001)
-    load.add(2.0, 3.0, 0.0)
+    load.add(2.0, 3.0, 0.0, 0)
     load.check()
     assert load.picture_interval_s == 0
 
@@ -42,7 +49,7 @@ def test_one_hiccup_refuses_nobody() -> None:
 def test_overload_passes_when_it_is_over() -> None:
     load = loaded(lag_s=0.2, share=1.0)
     for n in range(WINDOW):
-        load.add(2 + 0.05 * n, 0.0, 2.0)
+        load.add(2 + 0.05 * n, 0.0, 2.0, 100)
     load.check()
 
 

@@ -79,7 +79,7 @@ class VoiceChain(nn.Module):
 
     def set_voice(self, voice: Voice, state: State, row: int) -> None:
         """Speak row ``row`` in ``voice`` from the next chunk on; what is in flight stays without a click."""
-        rows = torch.tensor([row])
+        rows = torch.tensor([row], device=self.wavenet.voice.weight.device)
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
         made = self.conversion.voice_state(voice)
         target = self.map.voice_state(voice, made["size"])
@@ -90,7 +90,8 @@ class VoiceChain(nn.Module):
     def set_speaker(self, speaker: Speaker, state: State, row: int) -> None:
         """Take what goes into row ``row`` from now on for the speech of ``speaker``."""
         known = self.map.speaker_state(speaker)
-        put_rows({name: state["map"][name] for name in known}, torch.tensor([row]), known)
+        rows = torch.tensor([row], device=self.wavenet.voice.weight.device)
+        put_rows({name: state["map"][name] for name in known}, rows, known)
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""

@@ -1,6 +1,5 @@
 """The engine: one thread that speaks for everybody, a chunk at a time."""
 
-import logging
 import threading
 import time
 from collections import deque
@@ -13,17 +12,19 @@ from numpy.typing import NDArray
 
 from rtc_voice.errors import CapacityError
 from rtc_voice.metrics import Metrics
-from rtc_voice.speech.streaming import State, put_rows, take_rows, view_rows
 from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.synthesis.graphs import GraphRows, rows_of
 from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
+from rtc_voice.synthesis.rows import Rows
 from rtc_voice.voices.types import Voice
-
-logger = logging.getLogger(__name__)
 
 Samples = NDArray[np.float32]
 
 _MAX_LIVE_CHUNKS = 10  # of live speech that may wait; older is dropped and counted
-_WARM_UP_STEPS = 8
+_SILENCE = 3e-4  # root mean square of a chunk, 70 dB below full scale: a microphone that is muted
+SILENT_CHUNKS = 25  # of it in a row (half a second), after which the chain has nothing more to say
+_HUNGRY_ROOM = 6  # chunks of room: typed speech that has so little made ahead goes with live speech
+_MAX_PASSED_OVER = 3  # ticks that typed speech with more waits for live speech at most
 _LOOK_AGAIN_S = 0.004  # a sink that was full does not notify
 
 
@@ -81,6 +82,8 @@ class VoiceStream:
         self._live: Samples = np.zeros(0, np.float32)
         self._unfinished: str | None = None  # the text whose sentences are still being made
         self._skip = 0  # samples of output to drop: the chain's lookahead, when a sentence follows silence
+        self._silent = 0  # chunks of live speech in a row, up to now, in which nothing was to be heard
+        self._passed_over = 0  # ticks
 
     def set_voice(self, voice: Voice) -> None:
         """Speak in ``voice`` from the next chunk on."""
@@ -157,6 +160,20 @@ class VoiceStream:
         """Whether a chunk can be made now. The engine's lock must be held."""
         return self.waits() and self._sink.room() > 0
 
+    def goes_first(self) -> bool:
+        """Whether, being ready, it takes part in a tick with live speech; asked once a tick. The lock must be held.
+
+        Live speech is heard as it is made; typed speech is made ahead, and may wait while it has chunks in reserve.
+        """
+        is_first = not self._sentences or self._sink.room() >= _HUNGRY_ROOM or self._passed_over >= _MAX_PASSED_OVER
+        self._passed_over = 0 if is_first else self._passed_over + 1
+        return is_first
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether live speech has been silent for so long that its chunks are, too, without the chain's doing."""
+        return self._silent > SILENT_CHUNKS
+
     def take_change(self) -> "_Change":
         """What to set in the row before the next chunk. The lock must be held."""
         voice = (self._sentences[0].voice if self._sentences else None) or self._voice
@@ -173,8 +190,10 @@ class VoiceStream:
         """The next chunk of source speech and its sentence, if typed. The lock must be held."""
         size = self._engine.chunk_samples
         if self._sentences:
+            self._silent = 0
             return self._take_sentence(self._sentences[0], size), self._sentences[0]
         chunk, self._live = self._live[:size], self._live[size:]
+        self._silent = self._silent + 1 if float(np.dot(chunk, chunk)) < _SILENCE**2 * size else 0
         return chunk, None
 
     def _take_sentence(self, sentence: _Sentence, size: int) -> Samples:
@@ -213,8 +232,9 @@ class VoiceStream:
 class Engine:
     """Speaks for up to ``slots`` voices in one thread; use as a context manager.
 
-    Each tick makes one chunk for every stream that has something to say and room for it, in one batch; silent streams
-    cost nothing. Entering loads and warms up, so the first chunk is as fast as any.
+    Each tick makes one chunk for every stream that has something to say and room for it, in one batch, but for typed
+    speech that can wait for live speech. Streams with nothing to say cost nothing, and those whose microphone is muted
+    next to nothing. Entering loads and warms up, so the first chunk is as fast as any.
     """
 
     def __init__(self, chain: VoiceChain, *, slots: int = 8) -> None:
@@ -268,47 +288,52 @@ class Engine:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        state = self._chain.init_state(self.slots)
-        fresh = self._chain.init_state(1)
-        silence = torch.zeros(1, self.chunk_samples)
-        for _ in range(_WARM_UP_STEPS):
-            self._chain.step(silence, take_rows(state, torch.tensor([0])))
+        rows = rows_of(self._chain, self.slots)
+        rows.warm_up()
         self._is_warm.set()
         while True:
             with self.changed:
-                ready = [s for s in self._streams.values() if s.is_ready()]
-                while not ready and not self._stopping:
-                    self.changed.wait(timeout=_LOOK_AGAIN_S if any(s.waits() for s in self._streams.values()) else None)
-                    ready = [s for s in self._streams.values() if s.is_ready()]
-                if self._stopping:
+                ready = self._wait()
+                if not ready:
                     return
                 changes = [(s.row, s.take_change()) for s in ready]
-                work = [(s, *s.take_chunk()) for s in ready]
+                taken = [(s, *s.take_chunk()) for s in ready]
+                for stream, chunk, _ in taken:
+                    if stream.is_silent:
+                        stream.give(np.zeros_like(chunk), None)
+                work = [one for one in taken if not one[0].is_silent]
             for row, change in changes:
-                if change.is_new:
-                    put_rows(state, torch.tensor([row]), fresh)
-                if change.voice is not None:
-                    self._chain.set_voice(change.voice, state, row)
-                if change.speaker is not None:
-                    self._chain.set_speaker(change.speaker, state, row)
-            self._tick(work, state)
+                _apply(rows, row, change)
+            if work:
+                self._tick(work, rows)
 
-    def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], state: State) -> None:
+    def _wait(self) -> list[VoiceStream]:
+        """The streams of the next tick, when there are any; none when the engine shall stop. The lock must be held."""
+        while not self._stopping:
+            ready = [s for s in self._streams.values() if s.is_ready()]
+            if ready:
+                return [s for s in ready if s.goes_first()] or ready
+            self.changed.wait(timeout=_LOOK_AGAIN_S if any(s.waits() for s in self._streams.values()) else None)
+        return []
+
+    def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], rows: Rows | GraphRows) -> None:
         started = time.perf_counter()
-        rows = [s.row for s, _, _ in work]
-        chunks = torch.from_numpy(np.stack([chunk for _, chunk, _ in work]))
-        if rows == list(range(rows[0], rows[0] + len(rows))):  # a voice alone, above all: copying takes 1.2 ms
-            out = self._chain.step(chunks, view_rows(state, rows[0], len(rows)))
-        else:
-            moved = take_rows(state, torch.tensor(rows))
-            out = self._chain.step(chunks, moved)
-            put_rows(state, torch.tensor(rows), moved)
-        made = out.clamp(-1, 1).numpy()
+        made = rows.step([s.row for s, _, _ in work], np.stack([chunk for _, chunk, _ in work]))
         took_ms = 1000 * (time.perf_counter() - started)
         self.metrics.record("tick_ms", took_ms)
+        self.metrics.count("ticks")
         self.metrics.count("work_us", int(1000 * took_ms))
         with self.changed:
             for (stream, _, sentence), samples in zip(work, made, strict=True):
                 if self._streams.get(stream.row) is stream:
                     stream.metrics.record("chunk_ms", took_ms)
                     stream.give(samples, sentence)
+
+
+def _apply(rows: Rows | GraphRows, row: int, change: _Change) -> None:
+    if change.is_new:
+        rows.reset(row)
+    if change.voice is not None:
+        rows.set_voice(row, change.voice)
+    if change.speaker is not None:
+        rows.set_speaker(row, change.speaker)

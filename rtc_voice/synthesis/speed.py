@@ -1,11 +1,17 @@
-"""How fast the chain runs on this machine, measured as the engine runs it."""
+"""How fast the chain runs on this machine, measured as the engine runs it, and how many voices that is enough for."""
 
+import statistics
 import time
 
+import numpy as np
 import torch
 
 from rtc_voice.metrics import Metrics
 from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.synthesis.graphs import batch_sizes, rows_of
+
+FULL_SHARE = 0.7  # of a chunk's time that making it for all voices may take: the network's loop runs beside it
+_LOOKS = 9  # chunks that are timed for each number of voices
 
 
 @torch.inference_mode()
@@ -29,3 +35,36 @@ def measure(chain: VoiceChain, *, seconds: float, metrics: Metrics, batch: int =
         if number >= warm_up:
             metrics.record("step_ms", 1000 * (time.perf_counter() - started))
     return float(metrics.times["step_ms"].summary()["p50"])
+
+
+def voices_that_fit(chain: VoiceChain, most: int) -> int:
+    """How many voices can speak at once on this machine, from 1 to ``most``.
+
+    The processor's time counts, not the clock: what other programs take now, they need not take during a call, and
+    what they do take then is watched all the time (``load``).
+    """
+    limit_ms = FULL_SHARE * chain.config.chunk_ms
+    voices, took_ms = 0, 0.0
+    for trial in batch_sizes(most):
+        trial_ms = _processor_ms(chain, trial)
+        if trial_ms > limit_ms:
+            # A line between the last two that were measured.
+            more = (limit_ms - took_ms) / (trial_ms - took_ms) * (trial - voices) if voices else 0.0
+            return max(voices + int(more), 1)
+        voices, took_ms = trial, trial_ms
+    return voices
+
+
+@torch.inference_mode()
+def _processor_ms(chain: VoiceChain, voices: int) -> float:
+    """The median of this thread's processor time for a chunk of ``voices`` voices; on a GPU, of the time it takes."""
+    rows = rows_of(chain, voices)
+    rows.warm_up()
+    now_s = time.perf_counter if rows.device.type == "cuda" else time.thread_time
+    chunks = 0.1 * np.random.default_rng(0).standard_normal((voices, chain.config.chunk_samples)).astype(np.float32)
+    times_ms = []
+    for _ in range(_LOOKS):
+        began_s = now_s()
+        rows.step(range(voices), chunks)
+        times_ms.append(1000 * (now_s() - began_s))
+    return statistics.median(times_ms)

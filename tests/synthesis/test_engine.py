@@ -1,6 +1,7 @@
 """The engine: what it speaks is what the chain says, sentences go in turn, cancel is at once, places are limited."""
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from rtc_voice.errors import CapacityError
 from rtc_voice.synthesis.chain import VoiceChain
-from rtc_voice.synthesis.engine import Engine
+from rtc_voice.synthesis.engine import SILENT_CHUNKS, Engine, VoiceStream
 from rtc_voice.synthesis.mapping import TEXT_VOICE
 from tests.speech.signals import vowel
 from tests.synthesis.voices import small_chain, voice
@@ -37,6 +38,9 @@ class Listener:
 
     def room(self) -> int:
         return self._room - len(self.chunks)
+
+    def make_room(self, room: int) -> None:
+        self._room = room
 
     def clear(self) -> None:
         self.chunks.clear()
@@ -170,6 +174,65 @@ def test_live_speech_is_dropped_while_a_text_is_said_and_bounded_always(chain: V
         stream.hear(np.ones(CHUNK, np.float32))
         stream.cancel()
         assert not stream.waits()
+
+
+def feed(stream: VoiceStream, listener: Listener, source: Samples) -> None:
+    """Speak live, no faster than it is made."""
+    heard = listener.heard().size
+    for start in range(0, source.size, CHUNK):
+        stream.hear(source[start : start + CHUNK])
+        listener.until(samples=heard + start + CHUNK)
+
+
+def test_a_muted_microphone_costs_no_ticks_and_speech_goes_on_without_a_click(chain: VoiceChain) -> None:
+    before, after = np.split(sentence(seconds=1.0)[: 48 * CHUNK], 2)
+    mute = np.zeros(100 * CHUNK, np.float32)
+    with Engine(chain, slots=1) as engine:
+        listener = Listener()
+        stream = engine.open(voice(120), listener)
+        for part in (before, mute, after):
+            feed(stream, listener, part)
+        ticks = engine.metrics.counters["ticks"]
+    assert ticks == 48 + SILENT_CHUNKS
+    heard = listener.heard()
+    paused, resumed = 24 + SILENT_CHUNKS, 124  # chunks
+    assert not heard[paused * CHUNK : resumed * CHUNK].any()
+    state = chain.init_state(1)
+    chain.set_voice(voice(120), state, 0)
+    short = np.concatenate([before, mute[: SILENT_CHUNKS * CHUNK], after])
+    with torch.no_grad():
+        expected = torch.cat(
+            [chain.step(c, state)[0] for c in torch.split(torch.from_numpy(short)[None], CHUNK, 1)]
+        ).numpy()
+    np.testing.assert_allclose(heard[: paused * CHUNK], expected[: paused * CHUNK], atol=1e-5)
+    np.testing.assert_allclose(heard[resumed * CHUNK :], expected[paused * CHUNK :], atol=1e-5)
+    assert np.abs(expected[paused * CHUNK - CHUNK : paused * CHUNK + 48]).max() < 1e-3  # both sides of each edge
+
+
+def test_speech_that_had_to_pause_goes_on_as_if_it_had_not(chain: VoiceChain) -> None:
+    with Engine(chain, slots=2) as engine:
+        held_up, beside = Listener(room=3), Listener()
+        stream, other = engine.open(voice(120), held_up), engine.open(voice(200), beside)
+        stream.speak(sentence(), "a")
+        stream.finish("a")
+        for room, more_room in pairwise((3, 5, 9, 1_000)):
+            held_up.until(samples=(room - 1) * CHUNK)
+            feed(other, beside, sentence(220, 0.1))
+            held_up.make_room(more_room)
+        held_up.until(mark="end:a")
+    np.testing.assert_allclose(held_up.heard(), by_chain(chain, sentence(), 120), atol=1e-5)
+
+
+def test_typed_speech_with_a_reserve_waits_for_live_speech_but_not_for_ever(chain: VoiceChain) -> None:
+    engine = Engine(chain, slots=2)  # not running: what a tick would do is asked
+    typed, live = engine.open(voice(), Listener(room=5)), engine.open(voice(), Listener())
+    typed.speak(sentence(), "a")
+    live.hear(sentence())
+    assert [typed.goes_first() for _ in range(5)] == [False, False, False, True, False]
+    assert all(live.goes_first() for _ in range(5))
+    hungry = Engine(chain, slots=1).open(voice(), Listener(room=8))
+    hungry.speak(sentence(), "a")
+    assert hungry.goes_first()
 
 
 def test_all_places_taken_is_an_error(chain: VoiceChain) -> None:
