@@ -44,7 +44,7 @@ def run(
     except RtcVoiceError as error:
         parser.exit(2, f"error: {error.message}\nremedy: {error.hint}\n")
     result = {"title": title, "machine": machine(), "commit": commit(), "torch": torch.__version__,
-              "others_share": others.share(), "rows": rows, "notes": notes}  # fmt: skip
+              "others_share": others.share(), "real_time": _is_real_time(), "rows": rows, "notes": notes}  # fmt: skip
     print(markdown(result))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,11 @@ class OtherPrograms:
             _processor_times(), (self._all_s, self._busy_s, self._own_s), strict=True
         ))  # fmt: skip
         return round(max(busy_s - own_s, 0.0) / all_s, 3) if all_s else None
+
+
+def _is_real_time() -> bool:
+    """Whether this process goes before all others (`chrt`), so that they hardly disturb it."""
+    return hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def _processor_times() -> tuple[float, float, float]:
@@ -102,7 +107,8 @@ def markdown(result: Mapping[str, object]) -> str:
 
 def _busy(result: Mapping[str, object]) -> str:
     share = result.get("others_share")
-    return f"other programs took {share:.0%} of it meanwhile; " if isinstance(share, float) else ""
+    first = "this one going first (chrt), " if result.get("real_time") else ""
+    return f"{first}other programs took {share:.0%} of it meanwhile; " if isinstance(share, float) else ""
 
 
 def _cell(row: Row, column: str) -> str:
