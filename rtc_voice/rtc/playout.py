@@ -46,6 +46,7 @@ class ChunkQueue:
         self._waiting = 0  # chunks with samples; bare marks take no room
         self._samples = 0
         self._is_refilling = False
+        self._has_begun = False  # live speech is being played
         self._missed_s: float | None = None  # when a chunk was first missed that has not come yet
         self._pulled_push_s = 0.0  # when the last sample pulled had been pushed
         self._standing = StandingLatency()
@@ -88,6 +89,8 @@ class ChunkQueue:
         with self._lock:
             if self._must_wait():
                 return None
+            if self._is_too_early(time_s):
+                return np.zeros(n_samples, np.float32)
             samples = self._take(n_samples, time_s, passed)
             late = self.expecting and samples.size < n_samples
             self._is_refilling = late and not self.live
@@ -107,6 +110,18 @@ class ChunkQueue:
         """Whether typed speech ran dry and its reserve is not there yet."""
         reserve = min(REFILL_CHUNKS, self.max_chunks)
         return self._is_refilling and self.expecting and not self.live and self._waiting < reserve
+
+    def _is_too_early(self, time_s: float) -> bool:
+        """Whether live speech sets in with a chunk that just came: played now, the next would be late if a bit slower.
+
+        Silence of one frame does for that; what it makes chunks wait too long is made up for within half a second.
+        """
+        if not (self.live and self.expecting):
+            self._has_begun = False
+        elif self._chunks and not self._has_begun:
+            self._has_begun = time_s - self._chunks[0][2] >= FIRST_RESERVE_S
+            return not self._has_begun
+        return False
 
     def _take(self, n_samples: int, time_s: float, passed: list[tuple[str, float]]) -> Samples:
         parts: list[Samples] = [np.zeros(0, np.float32)]

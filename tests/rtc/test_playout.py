@@ -132,6 +132,22 @@ class LiveLine:
         return samples
 
 
+def test_live_speech_begins_with_a_reserve_so_that_the_next_chunk_may_be_slower() -> None:
+    line = LiveLine(phase_s=0.001)
+    silence = line.step(ramp(1, 480))
+    assert silence is not None and silence.size == 480 and not silence.any()
+    for number in range(1, 4):
+        line.clock.time += 0.005 * (number == 2)  # slower than the pull that would have taken it at once
+        heard = line.step(ramp(480 * number + 1, 480))
+        np.testing.assert_array_equal(heard, ramp(480 * (number - 1) + 1, 480))
+    line.queue.expecting = False  # a pause: what comes after it begins anew
+    while line.queue.pull(480, line.clock.now()) is not None:
+        pass
+    line.queue.expecting = True
+    again = line.step(ramp(1, 480))
+    assert again is not None and not again.any()
+
+
 def test_live_latency_that_is_never_needed_is_cut_out_without_a_step() -> None:
     line = LiveLine(phase_s=FIRST_RESERVE_S + 0.001)
     tone = np.cos(2 * np.pi * 50 * np.arange(480 * 70) / 24_000).astype(np.float32)  # 20 ms hold one period

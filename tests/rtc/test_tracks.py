@@ -15,7 +15,7 @@ class Bench:
     def __init__(self, queue: ChunkQueue | None = None) -> None:
         self.clock = JumpClock()
         self.metrics = Metrics()
-        self.queue = queue or ChunkQueue(24_000, 100, self.metrics)
+        self.queue = queue or ChunkQueue(24_000, 100, self.metrics, self.clock)
         self.track = SpeechTrack(self.queue, self.clock, self.metrics)
 
     async def step(self) -> tuple[int, float]:
@@ -83,8 +83,10 @@ async def test_an_empty_queue_is_late_only_while_speech_is_expected() -> None:
     bench = Bench()
     assert not sound(await bench.track.recv()).any()
     assert bench.metrics.counters["late_chunks"] == 0
+    bench.queue.push(np.full(480, 0.5, np.float32))
     bench.queue.expecting = bench.queue.live = True
-    assert not sound(await bench.track.recv()).any()
+    assert sound(await bench.track.recv()).all()
+    await bench.track.recv()
     bench.queue.push(np.full(100, 0.5, np.float32))
     await bench.track.recv()
     assert bench.metrics.counters["late_chunks"] == 2
