@@ -11,6 +11,7 @@ from rtc_voice.bot import Bot, BotConfig
 from rtc_voice.errors import AudioError, CapacityError, ConsentError, ProtocolError
 from rtc_voice.faces.picture import read_picture
 from rtc_voice.faces.types import Picture
+from rtc_voice.load import FULL_LAG_S, SLOWER_S, WINDOW
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import Samples
 from rtc_voice.rtc.protocol import Cancel, Consent, Forget, Hello, Inbound, Say, SetMode, SetVoice, dump
@@ -319,6 +320,26 @@ async def test_a_call_beyond_the_voices_of_the_machine_is_refused_with_the_reaso
             assert "all 1 voices" in str((await early.message("error"))["message"])
         await until(lambda: not bot.calls)
         bot.admit()
+
+
+async def test_a_bot_with_too_much_to_do_refuses_calls_and_looks_at_fewer_pictures_but_speaks_on(bot: Bot) -> None:
+    assert bot._parts is not None
+    load = bot._parts.load
+    async with calling(bot) as caller:
+        await get_voice(caller, frozen=False)
+        (call,) = bot.calls.values()
+        for _ in range(WINDOW):
+            load.add(bot.clock.now(), 0.5, 0.0, 0)
+        with pytest.raises(CapacityError, match="behind"):
+            await bot.open_call("v=0", "offer")
+        seen = call._looked_s
+        assert seen is not None
+        await until(lambda: call._looked_s != seen)  # still, but after the longest interval
+        assert call._looked_s is not None and call._looked_s - seen >= SLOWER_S
+        assert call.metrics.counters["skipped_pictures"] > 0
+        caller.send(Say("1", "Yes."))
+        assert await events(caller, "1", "ended") == ["started", "ended"]
+    await until(lambda: load.lag_s < FULL_LAG_S)
 
 
 async def test_text_that_cannot_be_spoken_gets_an_error_and_the_next_is_said(bot: Bot) -> None:
