@@ -317,7 +317,7 @@ async def test_a_call_beyond_the_voices_of_the_machine_is_refused_with_the_reaso
             with pytest.raises(CapacityError, match="all 1 voices"):
                 await bot.open_call("v=0", "offer")
             early.send(Consent(True))  # called before the voices were taken, and is told
-            assert "all 1 voices" in str((await early.message("error"))["message"])
+            assert "all 1 voices" in str((await early.message("error", 30))["message"])
         await until(lambda: not bot.calls)
         bot.admit()
 
