@@ -7,7 +7,6 @@ const STYLE = "body{font:16px/1.5 system-ui,sans-serif;max-width:860px;margin:32
 export function reportOf({ sentences, figures, voice, metrics, timeline, disclosure }) {
   const page = document.implementation.createHTMLDocument("rtc_voice: report of a call");
   page.documentElement.lang = "en";
-  page.head.append(Object.assign(page.createElement("style"), { textContent: STYLE }));
   const add = (tag, properties) => page.body.appendChild(Object.assign(page.createElement(tag), properties));
   add("h1", { textContent: "Report of a call" });
   add("p", { textContent: `${new Date().toISOString()} · ${disclosure}` });
@@ -16,7 +15,9 @@ export function reportOf({ sentences, figures, voice, metrics, timeline, disclos
   table(page, ["figure", "value"], [...rows(voice, "voice: "), ...rows(figures, "browser: "), ...rows(metrics, "bot: ")]);
   add("h2", { textContent: "Sentences" });
   table(page, ["said", "progress", "first sound after"], sentences.map(({ text, progress, firstAudioMs }) => [text, progress, firstAudioMs === null ? "" : `${Math.round(firstAudioMs)} ms`]));
-  return new Blob([`<!doctype html>\n${page.documentElement.outerHTML}`], { type: "text/html" });
+  // As text: an element would be blocked here by this page's Content Security Policy, which forbids inline styles.
+  const whole = page.documentElement.outerHTML.replace("</head>", `<style>${STYLE}</style></head>`);
+  return new Blob([`<!doctype html>\n${whole}`], { type: "text/html" });
 }
 
 /** Has the browser save a Blob. */
