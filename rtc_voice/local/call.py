@@ -90,8 +90,9 @@ class LocalCall:
                     await (self._read(lines) if lines is not None else hearing)
                     for task in (watching, playing, hearing):
                         task.cancel()
-            except* RtcVoiceError as errors:
-                raise errors.exceptions[0] from None
+            except ExceptionGroup as errors:  # not except*, which would wrap what is raised in a group again
+                known = errors.subgroup(RtcVoiceError)
+                raise known.exceptions[0] if known else errors from None
 
     def delay_ms(self) -> float | None:
         """How much later the last speech came out converted, microphone to speakers; None if nothing was said."""

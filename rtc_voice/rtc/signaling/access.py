@@ -23,6 +23,7 @@ COOKIE = "rtc-voice-token"
 MIN_TOKEN = 16  # characters; shorter ones can be tried out
 OPEN_PATHS = ("/health",)
 MAX_CLIENTS = 10_000  # whose requests are counted; the one not heard of for the longest is forgotten
+_SHARED_WITH = web.RequestKey("shared_with", str)  # the allowed origin of a request
 _COOKIE_S = 12 * 3600
 
 
@@ -118,7 +119,8 @@ def own_pages_only(access: Access) -> Middleware:
             raise web.HTTPForbidden(text=f"this server is local, and {request.host[:80]!r} is not its name")
         origin = request.headers.get("Origin")
         if origin in access.origins:
-            return _shared(await handler(request), origin)
+            request[_SHARED_WITH] = origin
+            return await handler(request)
         if origin is not None and urlsplit(origin).netloc != request.host:
             raise web.HTTPForbidden(text=f"a page of {origin[:80]} may not call this server")
         return await handler(request)
@@ -126,14 +128,17 @@ def own_pages_only(access: Access) -> Middleware:
     return check
 
 
-def _shared(response: web.StreamResponse, origin: str) -> web.StreamResponse:
+def share(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the allowed page that asks read the answer, be it a refusal."""
+    origin = request.get(_SHARED_WITH)
+    if origin is None:
+        return
     response.headers["Access-Control-Allow-Origin"] = origin
     response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match"
     response.headers["Access-Control-Allow-Methods"] = "DELETE, GET, PATCH, POST"
     response.headers["Access-Control-Expose-Headers"] = "ETag, Link, Location"
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     response.headers["Vary"] = "Origin"
-    return response
 
 
 class Rate:

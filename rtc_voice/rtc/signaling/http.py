@@ -31,6 +31,7 @@ from rtc_voice.rtc.signaling.access import (
     not_too_often,
     own_pages_only,
     presented,
+    share,
 )
 
 logger = logging.getLogger(__name__)
@@ -275,6 +276,7 @@ async def finish(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = _error(500, "internal", "the server failed", "its log says why")
     if response.status in _REASONS and REFUSED in request.app:
         request.app[REFUSED][_REASONS[response.status]] += 1
+    share(request, response)
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     return response
