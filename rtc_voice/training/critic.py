@@ -1,5 +1,8 @@
 """The networks that tell recordings from what was made, and are thrown away after training."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +14,7 @@ _RESOLUTIONS = N_FFTS[1:]  # the shortest shows no harmonics
 _SLOPE = 0.2  # of the rectifiers below zero
 _SOFTEST = -6.0  # of an envelope relative to its level: what is softer is not shown
 
+_ALONE = 50  # steps in which a critic learns before what it finds counts
 Found = list[Tensor]
 """What each layer of a judge finds, its scores last."""
 
@@ -80,6 +84,21 @@ class EnvelopeCritic(nn.Module):
         shown = (envelope - loud).clamp(min=_SOFTEST)
         is_known = is_full_band[:, None, None] | (torch.arange(BANDS, device=envelope.device) < HEARD_BANDS)
         return [self.judge(torch.where(is_known, shown, _SOFTEST) / 2)]
+
+
+def heeded(step: int) -> float:
+    """How much of what a critic finds counts at ``step``: nothing at first, then from step to step more, up to 1."""
+    return min(1.0, max(0.0, step / _ALONE - 1))
+
+
+@contextmanager
+def unlearning(critic: nn.Module) -> Iterator[None]:
+    """While what is made learns from ``critic``, which learns nothing itself."""
+    critic.requires_grad_(False)
+    try:
+        yield
+    finally:
+        critic.requires_grad_(True)
 
 
 def critic_loss(real: list[Found], made: list[Found]) -> Tensor:

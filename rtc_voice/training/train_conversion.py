@@ -17,15 +17,21 @@ from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Adapter, Conversion
 from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average
-from rtc_voice.training.critic import EnvelopeCritic, Found, critic_loss, deceit_loss, unbelieved
+from rtc_voice.training.critic import (
+    EnvelopeCritic,
+    Found,
+    critic_loss,
+    deceit_loss,
+    heeded,
+    unbelieved,
+    unlearning,
+)
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.speaker_critic import SpeakerCritic
 from rtc_voice.training.speaker_loss import SpeakerLoss
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
 
-_CPU = torch.device("cpu")
 _SETTLED_ROWS = 30  # of a segment in another's voice that are not judged: its networks start from silence
-_CRITIC_ALONE = 50  # steps in which the critic of envelopes learns before the adapter listens to it
 FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept", "doubt", "deceit")
 
 
@@ -111,12 +117,13 @@ class Trainer:
         hiding = self.training.speaker * min(1.0, number / 300)
         loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
         unlike, like, lost, doubt = torch.zeros(()), torch.zeros(()), torch.zeros(()), torch.zeros(())
-        deceit = self._deceit(made.envelope, late.envelope, batch.is_full_band)
+        deceit = torch.zeros(())
+        if self.training.deceit:
+            deceit = self._deceit(made.envelope, late.envelope, batch.is_full_band)
         if self.training.likeness:
             unlike, like, lost, doubt = self._exchange(content, clean.detach(), batch)
             loss = loss + self.training.likeness * unlike + self.training.kept * lost
-        heeded = self.training.deceit * min(1.0, max(0.0, number / _CRITIC_ALONE - 1))
-        loss = loss + heeded * (deceit + doubt)
+        loss = loss + self.training.deceit * heeded(number) * (deceit + doubt)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
@@ -143,7 +150,9 @@ class Trainer:
         again = encoder.step(made, encoder.init_state(count))[..., _SETTLED_ROWS + LOOKAHEAD_ROWS :]
         # Row i of what is heard again speaks of row i - LOOKAHEAD_ROWS of ``made``, which said content row i.
         said_content = clean[:count, :, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
-        doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
+        doubt = torch.zeros(())
+        if self.training.deceit:
+            doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
         return unlike, like, (again - said_content).abs().mean(), doubt
 
     def _deceit(self, made: Tensor, real: Tensor, is_full_band: Tensor) -> Tensor:
@@ -153,9 +162,8 @@ class Trainer:
 
     def _judged(self, envelope: Tensor, is_full_band: Tensor) -> list[Found]:
         """What the critic of envelopes finds, without learning from it."""
-        self.judge.requires_grad_(False)
-        found: list[Found] = self.judge(envelope, is_full_band)
-        self.judge.requires_grad_(True)
+        with unlearning(self.judge):
+            found: list[Found] = self.judge(envelope, is_full_band)
         return found
 
     def _set_rate(self, number: int) -> None:
@@ -185,7 +193,7 @@ def draw_rows(
     chosen: list[int],
     training: ConversionTraining,
     rng: np.random.Generator,
-    device: torch.device = _CPU,
+    device: torch.device,
 ) -> RowBatch:
     """Random segments of the recordings ``chosen``."""
     picked = rng.choice([i for i in chosen if voices.entries[i].rows > training.rows], training.batch)
