@@ -54,13 +54,15 @@ class ConversionTraining:
     save_every: int = 200
 
 
-# Words first, then less of the speaker, then the words that this cost; then the likeness, and finer content again.
+# Words first, then less of the speaker, then the words that this cost; then the likeness, and finer content again; at
+# last what a critic finds too smooth.
 STAGES = (
     ConversionTraining(steps=1600, rate=1e-3, content_noise=0.15, speaker=0.0),
     ConversionTraining(steps=700, rate=7e-4, content_noise=0.4, speaker=1.5),
     ConversionTraining(steps=400, rate=6e-4, content_noise=0.2, speaker=0.7),
     ConversionTraining(steps=900, rate=6e-4, content_noise=0.2, speaker=0.7, likeness=1.0, kept=1.0),
     ConversionTraining(steps=220, rate=4e-4, content_noise=0.1, speaker=0.3, likeness=1.0, kept=1.0),
+    ConversionTraining(steps=1000, rate=5e-4, content_noise=0.1, speaker=0.5, likeness=1.0, kept=1.0, deceit=0.1),
 )
 
 
