@@ -224,9 +224,10 @@ function composerHint({ voice }) {
 /** What a face is called where there are several; the own by the person's name if they gave one. */
 export const faceName = ({ id, own }, name = "") => (own ? name || "You" : `Face ${id}`);
 
-/** Has a person choose one of the faces with a voice in the select `id`, in the row that goes with it. */
+/** Has a person choose one of the faces with a voice, the own first, in the select `id`, in the row that goes with it. */
 function showFaceChoice(id, { faces, name }) {
-  const choices = faces.filter(({ own, voice_ready: isReady }) => own || isReady);
+  const isOwn = ({ own }) => Number(own);
+  const choices = faces.filter((face) => face.own || face.voice_ready).sort((a, b) => isOwn(b) - isOwn(a));
   setVisible(`${id}-row`, choices.length > 1);
   const wanted = choices.map((face) => [face.own ? "" : `${face.id}`, faceName(face, name)]);
   const select = element(id);
