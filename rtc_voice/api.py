@@ -7,7 +7,7 @@ All voices of a process share one engine, which starts with the first and ends w
 import asyncio
 import itertools
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +26,7 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.tracks import SpeechTrack, audio_frame
 from rtc_voice.speech.audio_file import read_audio
-from rtc_voice.speech.engines import TextEngines
+from rtc_voice.speech.engines import DEFAULT, TextEngines
 from rtc_voice.synthesis.chain import load_chain
 from rtc_voice.synthesis.engine import Engine, VoiceStream
 from rtc_voice.synthesis.mapping import known_speaker
@@ -43,40 +43,54 @@ class Voice:
     """One voice; use it as an async context manager, which loads what it needs.
 
     Made by ``from_photo`` or ``from_recording``. A file that cannot be used raises on entering.
+
+    Args:
+        find: what finds the voice.
+        text_engines: ``NAME`` or ``NAME:MODEL`` of those who speak texts, in the order in which they are asked, as
+            ``--text-engine`` takes them; one that cannot be had raises on entering.
     """
 
-    def __init__(self, find: Callable[[], Properties]) -> None:
+    def __init__(self, find: Callable[[], Properties], text_engines: Sequence[str] = DEFAULT) -> None:
         self._find = find
+        self._text_engines = tuple(text_engines)
         self._properties: Properties | None = None
         self._shared: _Shared | None = None
 
     @classmethod
-    def from_photo(cls, photo: str | Path | Picture, predictor: PredictorName = "learned") -> Self:
+    def from_photo(
+        cls,
+        photo: str | Path | Picture,
+        predictor: PredictorName = "learned",
+        *,
+        text_engines: Sequence[str] = DEFAULT,
+    ) -> Self:
         """The voice of the largest face in a picture: a file, or RGB ``[H, W, 3]``.
 
         Raises (on entering):
             PictureError: the file is no picture.
             NoFaceError: nobody can be seen well enough.
+            InputError: there is no such text engine.
         """
 
         def find() -> Properties:
             picture = photo if isinstance(photo, np.ndarray) else read_picture(photo)
             return offline.voice_of(picture, predictor)
 
-        return cls(find)
+        return cls(find, text_engines)
 
     @classmethod
-    def from_recording(cls, path: str | Path) -> Self:
+    def from_recording(cls, path: str | Path, *, text_engines: Sequence[str] = DEFAULT) -> Self:
         """The voice of whoever speaks in a recording, 3 s or more.
 
         Raises (on entering):
             AudioError: no recording, or hardly any speech in it.
+            InputError: there is no such text engine.
         """
-        return cls(lambda: voice_of_recording(read_audio(path, AUDIO.sample_rate), AUDIO.sample_rate))
+        return cls(lambda: voice_of_recording(read_audio(path, AUDIO.sample_rate), AUDIO.sample_rate), text_engines)
 
     async def __aenter__(self) -> Self:
         self._properties = await asyncio.to_thread(self._find)
-        self._shared = await asyncio.to_thread(_Shared.take)
+        self._shared = await asyncio.to_thread(_Shared.take, self._text_engines)
         return self
 
     async def __aexit__(
@@ -91,20 +105,29 @@ class Voice:
         assert self._properties is not None, "enter the voice first"
         return self._properties
 
-    async def say(self, text: str) -> AsyncGenerator[av.AudioFrame, None]:
+    @property
+    def languages(self) -> list[str]:
+        """What its text engines speak, ISO 639-1."""
+        return self._parts.text_of(self._text_engines).languages
+
+    async def say(self, text: str, language: str | None = None) -> AsyncGenerator[av.AudioFrame, None]:
         """``text`` in this voice: frames of s16 mono, 24 kHz, up to 20 ms each, as soon as they are made.
 
         Leaving the loop stops the speech.
 
+        Args:
+            text: what is to be said.
+            language: ISO 639-1; None goes by the text's letters.
+
         Raises:
-            TextError: nothing in ``text`` can be spoken.
+            TextError: nothing in ``text`` can be spoken, or no engine speaks its language.
             CapacityError: ``MAX_STREAMS`` are in use.
         """
         outlet = Outlet()
         stream = self.open_stream(outlet)
         place, is_wanted = 0, True
         try:
-            speaking = self.speak(stream, text, "text", lambda: is_wanted)
+            speaking = self.speak(stream, text, "text", lambda: is_wanted, language=language)
             while (samples := await outlet.next()) is not None:
                 yield audio_frame(samples, place, AUDIO.sample_rate)
                 place += samples.size
@@ -129,14 +152,17 @@ class Voice:
         """A place in the engine."""
         return self._parts.engine.open(self.properties, sink, metrics)
 
-    def speak(self, stream: VoiceStream, text: str, id: str, is_wanted: Callable[[], bool]) -> "asyncio.Future[None]":
+    def speak(
+        self, stream: VoiceStream, text: str, id: str, is_wanted: Callable[[], bool], *, language: str | None = None
+    ) -> "asyncio.Future[None]":
         """Begin to say ``text`` on a stream while ``is_wanted``; done when the engine has all of it."""
         shared = self._parts
+        engines = shared.text_of(self._text_engines)
 
         def work() -> None:
             try:
-                engine, language = shared.text.choose(text)
-                for sentence in engine.sentences(text, language):
+                engine, spoken = engines.choose(text, language)
+                for sentence in engine.sentences(text, spoken):
                     stream.speak(sentence, id, speaker=known_speaker(engine.f0))
                     if not is_wanted():  # looked at behind, lest a sentence slip past whoever cancels meanwhile
                         stream.cancel(id)
@@ -184,17 +210,21 @@ class VoiceTrack(MediaStreamTrack):
             raise MediaStreamError
         return await self._speech.recv()
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str, language: str | None = None) -> None:
         """Say ``text`` after what waits; returns when it is on its way, which is before it is heard.
 
+        Args:
+            text: what is to be said.
+            language: ISO 639-1; None goes by the text's letters.
+
         Raises:
-            TextError: nothing in ``text`` can be spoken.
+            TextError: nothing in ``text`` can be spoken, or no engine speaks its language.
         """
         id = str(next(self._ids))
         self._unsaid.add(id)
         self._all_said.clear()
         try:
-            await self._voice.speak(self._stream, text, id, lambda: id in self._unsaid)
+            await self._voice.speak(self._stream, text, id, lambda: id in self._unsaid, language=language)
         except BaseException:
             self._over(id)
             raise
@@ -284,25 +314,44 @@ class _Shared:
     _current: "_Shared | None" = None
 
     def __init__(self) -> None:
+        self._texts: dict[tuple[str, ...], TextEngines] = {}
         with ExitStack() as stack:
             self.pool = stack.enter_context(ThreadPoolExecutor(1, "text"))
             self.engine = stack.enter_context(Engine(load_chain(), slots=MAX_STREAMS))
-            self.text = TextEngines()
             self._stack = stack.pop_all()
 
+    def text_of(self, names: tuple[str, ...]) -> TextEngines:
+        """The text engines of these names, which all voices that name the same ones share."""
+        if names not in self._texts:
+            self._texts[names] = TextEngines(names)
+        return self._texts[names]
+
     @classmethod
-    def take(cls) -> "_Shared":
-        """For one more user."""
+    def take(cls, text_engines: tuple[str, ...]) -> "_Shared":
+        """For one more user, with their text engines loaded.
+
+        Raises:
+            InputError: there is no such text engine.
+        """
         with cls._lock:
-            cls._current = cls._current or cls()
             cls._users += 1
-            return cls._current
+            try:
+                cls._current = cls._current or cls()
+                cls._current.text_of(text_engines)
+                return cls._current
+            except BaseException:
+                cls._leave()
+                raise
 
     @classmethod
     def give_back(cls) -> None:
         """One user less; the last ends it."""
         with cls._lock:
-            cls._users -= 1
-            if cls._users == 0 and cls._current is not None:
-                cls._current._stack.close()
-                cls._current = None
+            cls._leave()
+
+    @classmethod
+    def _leave(cls) -> None:
+        cls._users -= 1
+        if cls._users == 0 and cls._current is not None:
+            cls._current._stack.close()
+            cls._current = None

@@ -11,7 +11,7 @@ from aiortc.mediastreams import MediaStreamError
 
 import rtc_voice
 from rtc_voice import Voice, VoiceTrack
-from rtc_voice.errors import CapacityError, NoFaceError, TextError
+from rtc_voice.errors import CapacityError, InputError, NoFaceError, TextError
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.rtc.tracks import SpeechTrack
@@ -126,3 +126,20 @@ async def test_a_picture_of_nobody_is_an_error_on_entering() -> None:
     with pytest.raises(NoFaceError):
         async with Voice.from_photo(PORTRAIT.with_name("coffee.jpg")):
             pass
+
+
+async def test_a_text_engine_may_be_chosen_and_the_language_named(voice: Voice) -> None:
+    assert voice.languages == ["en"]
+    async with Voice.from_photo(PORTRAIT, text_engines=["hibari", "hibari"]) as other:  # named, as many as one likes
+        assert [frame async for frame in other.say("One.", "en-GB")]
+        with pytest.raises(TextError, match="'de'") as caught:
+            [frame async for frame in other.say("Eins.", "de")]
+        assert "spoken here: en" in caught.value.hint
+
+
+async def test_a_text_engine_that_is_not_there_is_an_error_on_entering_that_leaves_nothing_behind(voice: Voice) -> None:
+    users = rtc_voice.api._Shared._users
+    with pytest.raises(InputError) as caught:
+        await Voice.from_photo(PORTRAIT, text_engines=["festival"]).__aenter__()
+    assert "known: hibari" in caught.value.hint
+    assert rtc_voice.api._Shared._users == users
