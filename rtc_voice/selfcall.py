@@ -128,7 +128,8 @@ def delay_s(sent: Samples, heard: Samples) -> float:
     size = min(len(a), len(b))
     lags = range(min(int(_MAX_DELAY_S / _WINDOW_S), size // 2))
     with np.errstate(invalid="ignore"):  # silence is like nothing
-        scores = np.nan_to_num([np.corrcoef(a[: size - lag], b[lag:size])[0, 1] for lag in lags]).tolist()
+        found = [float(np.corrcoef(a[: size - lag], b[lag:size])[0, 1]) for lag in lags]
+    scores = [float(score) for score in np.nan_to_num(found)]
     best = int(np.argmax(scores))
     others = [score for lag, score in enumerate(scores) if abs(lag - best) * _WINDOW_S > _APART_S]
     if scores[best] < _ALIKE or scores[best] < max(others, default=0.0) + _APART:
