@@ -27,9 +27,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # its boxes take twice the lines: the longest help would not fit a screen of 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train = typer.Typer(help="Make the shipped weights again, from data of your own.", no_args_is_help=True)
+train = typer.Typer(
+    help="Make the shipped weights again, from data of your own.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(train, name="train")
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -47,18 +50,22 @@ Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Cache = Annotated[Path | None, typer.Option(help="File that remembers voices over restarts.")]
 IceServers = Annotated[
     list[str] | None,
-    typer.Option(help="STUN or TURN server, URL[,USER,PASSWORD]; repeat it. The first of each kind is used."),
+    typer.Option(
+        metavar="SERVER", help="STUN or TURN server, URL[,USER,PASSWORD]; repeat it. The first of each kind is used."
+    ),
 ]
 RelayOnly = Annotated[bool, typer.Option("--relay-only", help="Send and receive through the TURN server only.")]
 Consented = Annotated[
     list[str] | None,
-    typer.Option(help="NAME of somebody who has agreed, as the room shows it; you answer for it. Repeat it."),
+    typer.Option(metavar="NAME", help="Somebody who has agreed, as the room shows them; you answer for it. Repeat it."),
 ]
 Token = Annotated[
     str | None,
     typer.Option(envvar="RTC_VOICE_TOKEN", help="What clients must send; on addresses of a network one is made up."),
 ]
-Origins = Annotated[list[str] | None, typer.Option(help="Origin whose pages may call, https://HOST; repeat it.")]
+Origins = Annotated[
+    list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may call, https://HOST; repeat it.")
+]
 TlsCert = Annotated[Path | None, typer.Option(help="Certificate (PEM), for https.")]
 TlsKey = Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")]
 PredictorOption = Annotated[
@@ -68,7 +75,9 @@ PredictorOption = Annotated[
 TextEnginesOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--text-engine", help="NAME or NAME:MODEL (docs/text-engines.md); repeat it. The first is asked first."
+        "--text-engine",
+        metavar="ENGINE",
+        help="NAME or NAME:MODEL (docs/text-engines.md); repeat it. The first is asked first.",
     ),
 ]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
@@ -144,7 +153,7 @@ def serve(
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
 ) -> None:
-    """The bot alone: answers offers at /offer, WHIP at /whip/NAME and WHEP at /whep/NAME, and serves the page."""
+    """Serve the page and all who call. Offers go to /offer, WHIP to /whip/NAME, WHEP to /whep/NAME."""
     ice = _ice(ice_server, relay_only)
     names = frozenset(consented or [])
     door = _door(host, port, token, frozenset(origin or []), cert=tls_cert, key=tls_key, ice=ice)
@@ -195,7 +204,7 @@ def local(
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
 ) -> None:
-    """Type or speak at this machine in the voice of the face before its camera, without a call."""
+    """Type or speak at this machine in a face's voice. Its camera sees the face; there is no call."""
     if list_devices:
         _list_devices()
         return
@@ -228,7 +237,7 @@ def join(
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
 ) -> None:
-    """Join a room that others run, and give everybody who agrees a voice."""
+    """Join a room that others run. Everybody there who agrees gets a voice."""
     from rtc_voice.bot import BotConfig
     from rtc_voice.room import RoomConfig
 
@@ -307,7 +316,7 @@ def photo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Contact sheet to write, a PNG.")] = Path("photo.png"),
     predictor: PredictorOption = "learned",
 ) -> None:
-    """What is found in a picture: faces, how they come across, and the voices they would get."""
+    """What is found in a picture. Faces, how they come across, and the voices they would get."""
     from rtc_voice import sheet
     from rtc_voice.faces.picture import read_picture
     from rtc_voice.voices.predictor import load_predictor
@@ -335,7 +344,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Within a minute each.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures there as JSON (one benchmark only).")] = None,
 ) -> None:
-    """Measure latency and speed on this machine (needs the source tree); all also writes benchmarks/RESULTS.md."""
+    """Measure latency and speed here. It needs the source tree; all also writes benchmarks/RESULTS.md."""
     import subprocess
 
     root = Path(rtc_voice.__file__).parent.parent
@@ -354,7 +363,7 @@ def bench(
 
 @app.command()
 def doctor(ice_server: IceServers = None) -> None:
-    """Check what is installed and which ways through the network work, each with its remedy."""
+    """Check what is installed, and the network. What is missing is told with its remedy."""
     from rtc_voice.doctor import checks, ice_checks
 
     table = Table(box=None, pad_edge=False)
@@ -377,7 +386,7 @@ def attributes(
         "face_voice_attributes.safetensors"
     ),
 ) -> None:
-    """Fit the first face-to-voice predictor on licensed speech (about 90 s; needs the extra `train`)."""
+    """Fit the first face-to-voice predictor. On licensed speech, about 90 s; needs the extra `train`."""
     try:
         from rtc_voice.training.fit_attributes import fit
     except ModuleNotFoundError as error:
@@ -400,7 +409,7 @@ def face_voice(
     cache: Annotated[Path | None, typer.Option(help="File (.npz) that keeps what was measured for next time.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Also cross-validate the ways not chosen.")] = False,
 ) -> None:
-    """Fit the map from face to voice on pairs of both (0.4 s a pair, then 2 minutes; needs the extra `train`)."""
+    """Fit the map from face to voice on pairs. 0.4 s a pair, then 2 minutes; needs the extra `train`."""
     from rich.progress import Progress
 
     try:
@@ -440,7 +449,7 @@ def data(
         int, typer.Option(help="Recordings of DATA to make again in other sizes and pitches.", min=0)
     ] = 0,
 ) -> None:
-    """Make speech sets for training, checked one by one; goes on where it stopped (needs the extra `train`)."""
+    """Make speech sets for training. Checked one by one; goes on where it stopped; needs the extra `train`."""
     from rich.progress import track
 
     from rtc_voice.training.data import count_rows, jobs
@@ -466,7 +475,7 @@ def voice(
     threads: Annotated[int | None, typer.Option(help="CPU threads; all cores if not given.", min=1)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
 ) -> None:
-    """Train the voice model; goes on where it stopped (docs/training.md; needs the extra `train`)."""
+    """Train the voice model. Goes on where it stopped: docs/training.md; needs the extra `train`."""
     import torch
 
     try:
@@ -482,7 +491,7 @@ def voice(
 
 @train.command()
 def export() -> None:
-    """Write the shipped networks as ONNX graphs again, after new weights (about 30 s; needs the extra `train`)."""
+    """Write the networks as ONNX graphs again. After new weights, about 30 s; needs the extra `train`."""
     try:
         import onnxscript  # noqa: F401 - what torch's exporter needs
     except ModuleNotFoundError as error:
