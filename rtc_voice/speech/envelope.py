@@ -83,17 +83,18 @@ class SpectralEnvelope(nn.Module):
         power = spectrum.real**2 + spectrum.imag**2
         width = torch.where(f0 > 0, f0, torch.full_like(f0, _UNVOICED_WIDTH_HZ)).unsqueeze(-1)
         smooth = self._average(power, self._bin_hz(power), width * (2 / 3))
-        cepstrum = 0.5 * torch.log(smooth + FLOOR**2) @ self.to_cepstrum
-        angle = math.pi * width * self.quefrency
-        lifter = torch.sin(angle) / angle * (1 - 2 * _RECOVERY + 2 * _RECOVERY * torch.cos(2 * angle))
-        rows: Tensor = (cepstrum * lifter) @ self.from_cepstrum
-        return rows
+        # float64: a voice's F0 is told from the envelope, and must not depend on the voices beside it.
+        cepstrum = 0.5 * torch.log(smooth + FLOOR**2) @ self.to_cepstrum.double()
+        angle = math.pi * width.double() * self.quefrency
+        sine = torch.sin(angle)
+        lifter = sine / angle * (1 - 4 * _RECOVERY * sine.square())
+        return ((cepstrum * lifter) @ self.from_cepstrum.double()).to(power.dtype)
 
     def _bin_hz(self, power: Tensor) -> Tensor:
         return torch.arange(power.shape[-1], dtype=power.dtype, device=power.device) * (self.sample_rate / self.n_fft)
 
     def _average(self, power: Tensor, centre_hz: Tensor, width_hz: Tensor) -> Tensor:
-        """The mean of ``power`` over ``width_hz`` around each of ``centre_hz``, the spectrum mirrored at both ends."""
+        """The mean of ``power`` over ``width_hz`` around each of ``centre_hz``, mirrored at both ends, in float64."""
         bins = power.shape[-1]
         mirror = math.ceil(_WIDEST_HZ / 2 * self.n_fft / self.sample_rate) + 1
         padded = nn.functional.pad(power, (mirror, mirror), mode="reflect")
@@ -105,7 +106,7 @@ class SpectralEnvelope(nn.Module):
         high = (centre_hz + width_hz / 2) * per_bin + 0.5 + mirror
         limit = bins + 2 * mirror - 1
         area = lerp(summed, high.clamp(0, limit)) - lerp(summed, low.clamp(0, limit))
-        return (area / (width_hz * per_bin)).clamp(min=0).to(power.dtype)
+        return (area / (width_hz * per_bin)).clamp(min=0)
 
 
 class Aperiodicity(nn.Module):

@@ -49,7 +49,7 @@ class SpeakerPitch(nn.Module):
         return state
 
     def step(self, features: Features, state: State) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of log F0 as known at each row, ``[B, F]`` each; ``state`` moves in place."""
+        """Mean and deviation of log F0 as known at each row, ``[B, F]`` each, float64; ``state`` moves in place."""
         pitch, shape = self.figures_of(features.f0, features.envelope)
         seen = [
             self._follow(pitch[:, i], features.f0[:, i : i + 1] > 0, shape[:, i], state) for i in range(pitch.shape[1])
@@ -57,18 +57,18 @@ class SpeakerPitch(nn.Module):
         rows, mean, square, envelope = (torch.stack(parts, dim=1) for parts in zip(*seen, strict=True))
         variance = (square - mean**2).clamp(min=0)
         mean_now = self.guess(pitch, rows, mean, variance.sqrt(), envelope).squeeze(-1)
-        blended = (_TYPICAL_ROWS * TYPICAL_RANGE**2 + rows * variance) / (_TYPICAL_ROWS + rows)
+        blended = (_TYPICAL_ROWS * TYPICAL_RANGE**2 + (rows * variance).double()) / (_TYPICAL_ROWS + rows)
         return mean_now + math.log(AVERAGE_F0_HZ), blended.sqrt().squeeze(-1)
 
     @staticmethod
     def figures_of(f0: Tensor, envelope: Tensor) -> tuple[Tensor, Tensor]:
         """Pitch over the average ``[..., 1]`` and shape of the envelope ``[..., HEARD_BANDS]`` of each row."""
-        shape = envelope[..., :HEARD_BANDS]
-        pitch = torch.log(f0.clamp(min=FLOOR_HZ) / AVERAGE_F0_HZ).unsqueeze(-1)
-        return pitch, shape - shape.mean(dim=-1, keepdim=True)
+        shape = envelope[..., :HEARD_BANDS].double()
+        pitch = torch.log(f0.double().clamp(min=FLOOR_HZ) / AVERAGE_F0_HZ).unsqueeze(-1)
+        return pitch.to(f0.dtype), (shape - shape.mean(dim=-1, keepdim=True)).to(envelope.dtype)
 
     def guess(self, pitch: Tensor, rows: Tensor, mean: Tensor, spread: Tensor, envelope: Tensor) -> Tensor:
-        """The speaker's mean of log F0 over the average, ``[..., 1]``.
+        """The speaker's mean of log F0 over the average, ``[..., 1]``, float64.
 
         Args:
             pitch: log F0 over the average now, ``[..., 1]``.
@@ -77,11 +77,11 @@ class SpeakerPitch(nn.Module):
             spread: standard deviation of their pitch, ``[..., 1]``.
             envelope: mean of their log envelopes less each one's mean, ``[..., HEARD_BANDS]``.
         """
-        figures = [mean, spread, pitch, torch.log(rows.clamp(min=1)) / 5, 10 / (rows + 10), 0.3 * envelope]
+        figures = [mean, spread, pitch, torch.log(rows.double().clamp(min=1)) / 5, 10 / (rows + 10), 0.3 * envelope]
         hidden = torch.relu(linear64(torch.cat(figures, dim=-1), self.hidden))
         trust, size = linear64(hidden, self.out).chunk(2, dim=-1)
         share = torch.sigmoid(trust) * _GUESS_ROWS / (rows + _GUESS_ROWS)
-        return torch.lerp(mean.double(), 0.4 * size, share).to(mean.dtype)
+        return torch.lerp(mean.double(), 0.4 * size, share)
 
     def _follow(self, pitch: Tensor, is_voiced: Tensor, shape: Tensor, state: State) -> tuple[Tensor, ...]:
         new = is_voiced.to(pitch.dtype)

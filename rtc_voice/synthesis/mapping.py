@@ -96,9 +96,10 @@ class VoiceMap(nn.Module):
         return Features(envelope + tilt, features.f0, features.aperiodicity)
 
     def _moved_f0(self, f0: Tensor, mean: Tensor, spread: Tensor, state: State) -> Tensor:
-        own = torch.log(f0.clamp(min=FLOOR_HZ)) - mean
+        # float64: the phase of the excitation adds up what is off by a last bit.
+        own = torch.log(f0.double().clamp(min=FLOOR_HZ)) - mean
         moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
-        return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ), f0)
+        return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ).to(f0.dtype), f0)
 
 
 def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:
