@@ -194,7 +194,9 @@ class Call:
         if self._face_stream is None:
             return
         now = self._parts.clock.now()
-        if self._looked_s is not None and now - self._looked_s < self._parts.load.picture_interval_s:
+        own = self._people.get(self._own) if self._own is not None else None
+        interval_s = self._parts.load.picture_interval_s(has_voice=own is not None and own.estimate.frozen)
+        if self._looked_s is not None and now - self._looked_s < interval_s:
             self.metrics.count("skipped_pictures")
             return
         self._looked_s = now

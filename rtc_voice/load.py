@@ -50,12 +50,16 @@ class Load:
         a_tick_s = worked_s / max(last.ticks - first.ticks, 1)
         return min(worked_s / max(last.time_s - first.time_s, 1e-9), a_tick_s / (AUDIO.chunk_ms / 1000))
 
-    @property
-    def picture_interval_s(self) -> float:
-        """How far apart pictures are that are worth a look now."""
+    def picture_interval_s(self, *, has_voice: bool = False) -> float:
+        """How far apart pictures are that are worth a look now.
+
+        Args:
+            has_voice: what is to be learned from them has been; then they wait while anybody speaks.
+        """
         if self.lag_s > FULL_LAG_S or self.share > FULL_SHARE:
             return SLOWEST_S
-        return SLOWER_S if self.lag_s > BUSY_LAG_S or self.share > BUSY_SHARE else 0.0
+        is_busy = self.lag_s > BUSY_LAG_S or self.share > BUSY_SHARE or (has_voice and self.share > 0)
+        return SLOWER_S if is_busy else 0.0
 
     def check(self) -> None:
         """Whether one more call can be taken.

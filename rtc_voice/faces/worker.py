@@ -1,6 +1,8 @@
 """One thread that watches the faces of all participants, so that the event loop never has to."""
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -23,6 +25,7 @@ ENOUGH = 8  # embeddings per face: their mean is at .998 of the mean of all
 GOOD = 0.25  # quality from which an embedding is worth its time
 BETTER = 1.25  # after that only a frame this much better than the worst kept one is worth it
 APART_MS = 100.0  # embeddings closer in time say the same again
+NICENESS = 10  # more than the program's own: a picture may wait where speech may not
 HUNG_S = 10.0  # a picture that takes longer is given up, and its thread with it
 
 
@@ -100,6 +103,7 @@ class FaceWorker:
 
     def _run(self) -> None:
         me = threading.current_thread()
+        _yield_to_speech()
         while True:
             with self._changed:
                 if self._thread is me:
@@ -111,6 +115,13 @@ class FaceWorker:
                 job = self._waiting.pop(stream)
                 self._current, self._current_since = stream, time.monotonic()
             stream.work(job, self._embedder)
+
+
+def _yield_to_speech() -> None:
+    """Let the calling thread, and those it starts from now on, come after all others of this program. On Linux only."""
+    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(nice + NICENESS, 19))
 
 
 @dataclass(frozen=True, slots=True)

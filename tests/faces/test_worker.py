@@ -1,4 +1,6 @@
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -8,7 +10,7 @@ import pytest
 from benchmarks.scenes import astronaut, two_people
 from rtc_voice.faces import worker as worker_module
 from rtc_voice.faces.types import Picture, SeenFace
-from rtc_voice.faces.worker import ENOUGH, FaceStream, FaceWorker
+from rtc_voice.faces.worker import ENOUGH, NICENESS, FaceStream, FaceWorker
 from rtc_voice.metrics import Metrics
 
 PATIENCE_S = 30
@@ -170,6 +172,19 @@ def test_a_picture_in_work_when_its_stream_is_closed_gives_no_result(worker: Fac
     gate.opened.set()
     watch(worker.open("ben"), [astronaut()])  # after it in the queue
     assert late == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a niceness of its own on Linux only")
+def test_speech_comes_before_pictures(worker: FaceWorker) -> None:
+    found, done = [], threading.Event()
+
+    def take(seen: list[SeenFace]) -> None:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        done.set()
+
+    worker.open("someone").submit(np.zeros((48, 64, 3), np.uint8), 0, take)
+    assert done.wait(10)
+    assert found == [min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)]
 
 
 def test_leaving_the_worker_ends_its_thread() -> None:

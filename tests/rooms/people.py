@@ -30,8 +30,9 @@ class Person:
         self.name = name
         self._session = JanusSession(janus.url)
         self._pc = RTCPeerConnection(DIRECT.configuration(RTCBundlePolicy.MAX_BUNDLE))
+        self.queue = ChunkQueue(24_000, 100)  # what they say
         self._tracks = (
-            OpusTrack(SpeechTrack(ChunkQueue(24_000, 100), clock, metrics)),
+            OpusTrack(SpeechTrack(self.queue, clock, metrics)),
             PictureTrack(pan(read_picture(PORTRAIT)), PICTURES_PER_SECOND, clock, metrics),
         )
 
