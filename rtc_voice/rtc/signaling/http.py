@@ -19,6 +19,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from rtc_voice.errors import CapacityError, InputError, ProtocolError, RtcVoiceError
@@ -35,7 +36,9 @@ from rtc_voice.rtc.signaling.access import (
 )
 
 logger = logging.getLogger(__name__)
+requests_logger = logging.getLogger(f"{__name__}.requests")  # aiohttp's, made brief
 
+RETRY_S = "10"  # when to come back to a server that is full
 MAX_BODY_BYTES = 64 * 1024
 SHUTDOWN_S = 2.0
 OFFER_PATHS = ("/offer", "/api/offer")
@@ -165,6 +168,7 @@ def create_app(
         app.router.add_patch(path, routes.trickle)
         app.router.add_delete(path + "/{call_id}", routes.hang_up)
         app.router.add_options(path, _options)
+        app.router.add_get(path, _no_page)  # else it would be taken for a page that is missing
 
     async def say_health(request: web.Request) -> web.Response:
         # Figures tell how the bot is used: they are for those who may use it.
@@ -198,7 +202,8 @@ async def serve(
     app: web.Application, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
     """Serve ``app`` and give the port, which the system chooses for 0."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    requests_logger.addFilter(_say_briefly)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, logger=requests_logger)
     await runner.setup()
     try:
         await _listen(runner, host, port, tls)
@@ -266,8 +271,11 @@ async def finish(request: web.Request, handler: Handler) -> web.StreamResponse:
     except RtcVoiceError as error:
         status = 503 if isinstance(error, CapacityError) else 400
         response = _error(status, error.code, error.message, error.hint)
+        if status == 503:
+            response.headers["Retry-After"] = RETRY_S
     except web.HTTPException as error:
-        response = _error(error.status, error.reason.lower().replace(" ", "-"), error.text or error.reason)
+        hint = f"here go {error.headers['Allow'].replace(',', ', ')}" if "Allow" in error.headers else ""
+        response = _error(error.status, error.reason.lower().replace(" ", "-"), error.text or error.reason, hint)
         for name in ("Allow", "Retry-After", "WWW-Authenticate"):
             if name in error.headers:
                 response.headers[name] = error.headers[name]
@@ -282,8 +290,21 @@ async def finish(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
+def _say_briefly(record: logging.LogRecord) -> bool:
+    """Whether a record is to be logged as it is: what is no HTTP is the client's fault, and needs no traceback."""
+    fault = record.exc_info[1] if record.exc_info else None
+    if not isinstance(fault, HttpProcessingError):
+        return True
+    logger.info("a request that is no HTTP: %.100s", fault.message)
+    return False
+
+
 async def _options(request: web.Request) -> web.Response:
     return web.Response(status=204, headers={"Allow": "OPTIONS, PATCH, POST"})
+
+
+async def _no_page(request: web.Request) -> web.Response:
+    raise web.HTTPMethodNotAllowed(request.method, ("OPTIONS", "PATCH", "POST"))
 
 
 async def _json_body(request: web.Request) -> dict[str, object]:

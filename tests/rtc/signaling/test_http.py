@@ -155,7 +155,9 @@ async def test_no_more_calls_than_allowed_even_at_the_same_time(
         exchange.gate.set()
     replies = [post.result() for post in posts]
     assert sorted(reply.status for reply in replies) == [200, 200, 503, 503]
-    assert {await error_code(reply) for reply in replies if reply.status == 503} == {CapacityError.code}
+    refused = [reply for reply in replies if reply.status == 503]
+    assert {await error_code(reply) for reply in refused} == {CapacityError.code}
+    assert all(int(reply.headers["Retry-After"]) > 0 for reply in refused)
     exchange.live.clear()
     async with client.post("/offer", json=OFFER) as reply:
         assert reply.status == 200
@@ -212,9 +214,24 @@ async def test_nothing_else_is_served(client: aiohttp.ClientSession, path: str) 
 
 
 async def test_a_wrong_method_is_refused(client: aiohttp.ClientSession) -> None:
-    async with client.put("/offer", json=OFFER) as reply:
-        assert (reply.status, await error_code(reply)) == (405, "method-not-allowed")
-        assert "POST" in reply.headers["Allow"]
+    for method in ("PUT", "GET"):
+        async with client.request(method, "/offer", json=OFFER) as reply:
+            assert (reply.status, await error_code(reply)) == (405, "method-not-allowed")
+            assert "POST" in reply.headers["Allow"]
+            assert "POST" in (await reply.json())["error"]["hint"]
+
+
+@pytest.mark.parametrize("sent", [b"GET /" + 9_000 * b"a" + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\na\0b: c\r\n\r\n"])
+async def test_what_is_no_http_is_refused_without_a_traceback(
+    client: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    async with client.get("/health") as reply:
+        port = reply.url.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    assert b"400" in await reader.readline()
+    writer.close()
+    assert not [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"]
 
 
 async def test_pages_of_other_servers_may_not_call(client: aiohttp.ClientSession, exchange: Exchange) -> None:
