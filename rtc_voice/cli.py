@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import rtc_voice
 from rtc_voice.errors import AudioError, InputError, MissingPartError, PictureError, RtcVoiceError
@@ -34,8 +35,9 @@ train = typer.Typer(
     help="Make the shipped weights again, from data of your own.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(train, name="train")
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+# Without markup: what stands in brackets, as in rtc-voice[piper] or a file's name, would be taken for it and left out.
+_out = Console(highlight=False, markup=False)
+_err = Console(stderr=True, highlight=False, markup=False)
 _SWITCH_INTERVAL_S = 0.001  # so that no thread keeps the event loop waiting for Python's lock for 5 ms
 
 
@@ -90,9 +92,9 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except RtcVoiceError as error:
-        _err.print(f"[bold red]error:[/] {error.message}", soft_wrap=True)
+        _err.print(Text.assemble(("error:", "bold red"), f" {error.message}"), soft_wrap=True)
         if error.hint:
-            _err.print(f"[bold]remedy:[/] {error.hint}", soft_wrap=True)
+            _err.print(Text.assemble(("remedy:", "bold"), f" {error.hint}"), soft_wrap=True)
         sys.exit(2 if isinstance(error, InputError) else 3 if isinstance(error, MissingPartError) else 1)
 
 
@@ -331,7 +333,7 @@ def photo(
             box=None, show_header=False, pad_edge=False, title=f"face {finding.face.id + 1}", title_justify="left"
         )
         for name, figure in sheet.table(finding):
-            table.add_row(name, f"[bold]{figure}[/]")
+            table.add_row(name, Text(figure, "bold"))
         _out.print(table)
     _out.print("Impressions of networks, no facts; a face does not determine a voice.")
     sheet.draw(picture, findings, out)
@@ -369,7 +371,7 @@ def doctor(ice_server: IceServers = None) -> None:
     table = Table(box=None, pad_edge=False)
     for title in ("", "part", "found", "remedy"):
         table.add_column(title, overflow="fold")
-    marks = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "optional": "[yellow]–[/]"}
+    marks = {"ok": Text("ok", "green"), "missing": Text("missing", "red"), "optional": Text("–", "yellow")}
     failed = False
     for check in [*checks(), *ice_checks(ice_server or [])]:
         table.add_row(marks[check.status], check.part, check.found, check.remedy)
@@ -667,8 +669,11 @@ async def _join(address: str, config: Any, room_config: Any, host: str, port: in
 def _say_what_consent_means(names: frozenset[str]) -> None:
     if names:
         _err.print(
-            f"[bold]Consent:[/] whoever calls themselves {', '.join(sorted(names))} is looked at and listened to from "
-            "now on. You answer for it that they have agreed, and that nobody else uses the name."
+            Text.assemble(
+                ("Consent:", "bold"),
+                f" whoever calls themselves {', '.join(sorted(names))} is looked at and listened to from now on. You "
+                "answer for it that they have agreed, and that nobody else uses the name.",
+            )
         )
 
 
@@ -704,14 +709,17 @@ async def _demo(config: Any, host: str, port: int, photo: Path, *, once: bool, o
             status.stop()
             table = Table(box=None, show_header=False, pad_edge=False)
             for name, figure in report.table(call):
-                table.add_row(name, f"[bold]{figure}[/]")
+                table.add_row(name, Text(figure, "bold"))
             _out.print(table)
             if call.late_chunks:
                 _out.print("This machine was busy: late chunks are holes in the speech. Close other programs.")
             for what, name in (("listen", "call.wav"), ("look", "report.png"), ("figures", "report.json")):
                 _out.print(f"{what}: {out / name}", soft_wrap=True)
             if not once:
-                _out.print(f"\nNow yours: open [bold]{door.invitation(url)}[/] in a browser. Ctrl-C ends it.")
+                address = Text.assemble(
+                    "\nNow yours: open ", (door.invitation(url), "bold"), " in a browser. Ctrl-C ends it."
+                )
+                _out.print(address, soft_wrap=True)
                 await _stop_signals().wait()
     finally:
         status.stop()

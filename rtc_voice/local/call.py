@@ -62,6 +62,7 @@ class LocalCall:
         self._heard: deque[tuple[float, Samples]] = deque(maxlen=_KEPT)
         self._waiting: set[str] = set()  # texts that have not been said
         self._texts = 0
+        self._disclosed = ""
         self._voice_ready, self._all_said = asyncio.Event(), asyncio.Event()
         self._all_said.set()
         self._call = bot.open_line(self._connect)
@@ -95,14 +96,15 @@ class LocalCall:
                 raise known.exceptions[0] if known else errors from None
 
     def delay_ms(self) -> float | None:
-        """How much later the last speech came out converted, microphone to speakers; None if nothing was said."""
+        """How much later the last speech came out converted, microphone to speakers; None if that cannot be told."""
         if not self._sounds or not self._heard:
             return None
         start = self._sounds[0][0]
         said, heard = (_on_one_line(list(kept), start) for kept in (self._sounds, self._heard))
         if min(np.abs(said).max(initial=0), np.abs(heard).max(initial=0)) < _AUDIBLE:
             return None
-        return 1000 * delay_s(said, heard)
+        delay = 1000 * delay_s(said, heard)
+        return None if np.isnan(delay) else delay
 
     # What the call sends to its participant
 
@@ -115,7 +117,9 @@ class LocalCall:
             case "speech":
                 self._on_speech(message)
             case "disclosure":
-                self._tell(message["text"])
+                if message["text"] != self._disclosed:  # consent brings it again
+                    self._disclosed = message["text"]
+                    self._tell(message["text"])
             case "error":
                 self._over(message.get("id"))
                 self._tell(f"{message['message']} ({message['hint']})")

@@ -30,7 +30,9 @@ def read_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
     try:
         samples = _decode(path, sample_rate)
     except (av.error.FFmpegError, ValueError) as error:
-        raise AudioError(f"{path.name} is no recording we can read", str(error)[:120]) from error
+        reason = getattr(error, "strerror", None) or error
+        remedy = "use WAV, FLAC, MP3, M4A or OGG, or a video with sound"
+        raise AudioError(f"{path.name} is no recording we can read: {str(reason)[:120]}", remedy) from error
     if not samples.size:
         raise AudioError(f"{path.name} holds no sound", "record it again")
     return samples

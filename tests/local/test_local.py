@@ -21,7 +21,7 @@ from rtc_voice.local.call import LocalCall
 from rtc_voice.local.levels import FLOOR_DB, Level
 from rtc_voice.local.preview import previewed
 from rtc_voice.local.sound import TAIL_S, FileMicrophone, FileSpeakers
-from rtc_voice.local.start import Places, open_devices
+from rtc_voice.local.start import Places, open_devices, summary
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import ChunkQueue, Samples
 from rtc_voice.selfcall import PORTRAIT
@@ -82,6 +82,7 @@ async def test_texts_are_said_one_by_one_and_what_cannot_be_said_is_told(bot: Bo
     call, told = await run(bot, Places(video=PORTRAIT, out=out), ["One.", "…", "Two."])
     assert call.first_audio_ms is not None
     assert [line for line in told if line.startswith("nothing to say")]
+    assert sum("synthetic" in line for line in told) == 1
     assert np.count_nonzero(np.abs(read_audio(out, AUDIO.sample_rate)) > LOUD) > 1000
     assert not bot.calls
 
@@ -122,6 +123,16 @@ async def test_a_closed_microphone_shows_its_level_and_is_not_heard(bot: Bot, tm
     call, _ = await run(bot, places, ["", "", "One."])  # opened, closed, and time for the microphone
     assert call.spoken.db > FLOOR_DB
     assert not call.is_talking and call.delay_ms() is None
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
+async def test_no_delay_is_told_where_none_can_be_found(bot: Bot, tmp_path: Path, rng: np.random.Generator) -> None:
+    call, _ = await run(bot, Places(video=PORTRAIT, out=tmp_path / "out.wav"), ["/stop"])
+    for kept in (call._sounds, call._heard):
+        kept.append((0.0, (0.1 * rng.standard_normal(AUDIO.sample_rate)).astype(np.float32)))  # alike at any delay
+    assert call.delay_ms() is None
+    assert "spoken to heard" not in summary(call)
 
 
 @pytest.mark.slow
