@@ -171,8 +171,9 @@ class Call:
     # What the peer reports
 
     def on_connected(self) -> None:
-        """Tell the participant what the others should know, and where things stand."""
+        """Tell the participant what the others should know, what they may type in, and where things stand."""
         self._disclose()
+        self._send(protocol.Languages(self._parts.text.languages))
         self._state_due.set()
 
     def on_gone(self) -> None:

@@ -15,8 +15,14 @@ torch.set_num_threads(1)  # two are slower for small chunks
 
 # Adapters are tested in environments of their own: `make test-adapters`.
 collect_ignore = [
-    f"adapters/test_{name}.py"
-    for name, package in {"pipecat": "pipecat", "livekit": "livekit", "text_engines": "piper"}.items()
+    f"{name}.py"
+    for name, package in {
+        "adapters/test_fastrtc": "fastrtc",
+        "adapters/test_livekit": "livekit",
+        "adapters/test_pipecat": "pipecat",
+        "adapters/test_text_engines": "piper",
+        "demo/test_languages": "kokoro_onnx",
+    }.items()
     if importlib.util.find_spec(package) is None
 ]
 

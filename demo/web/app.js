@@ -12,6 +12,7 @@ import { Call, CallError, callConfiguration, openDevices } from "./call.js";
 import { listenToPerson } from "./controls.js";
 import { SteadyFaces } from "./faces.js";
 import { FigureReader } from "./figures.js";
+import { chosenLanguage } from "./languages.js";
 import { LevelMeter } from "./meter.js";
 import { FaceOverlay } from "./overlay.js";
 import { Phrases } from "./phrases.js";
@@ -38,6 +39,7 @@ const freshState = () => ({
   hasMicrophone: false,
   consent: false,
   isFaceMissing: false, // consented, but no face for a while
+  languages: [], // what the bot speaks, ISO 639-1
   faces: [], // those worth showing, as the bot describes them
   voice: null,
   mode: "text",
@@ -45,8 +47,9 @@ const freshState = () => ({
   card: "", // id of the face whose voice the knobs change; "" for the own
   knobs: { "": NEUTRAL_KNOBS }, // by card
   recordingSeconds: null, // while the person records themselves
+  hasRecording: false, // one that has been used and may be used again
   enrolment: null, // of a recording: {isBusy} or {problem: {title, remedy}}
-  sentences: [], // {id, text, progress, firstAudioMs, face, reason}
+  sentences: [], // {id, text, language, progress, firstAudioMs, face, reason}
   disclosure: "",
   figures: {},
 });
@@ -61,6 +64,7 @@ const microphoneMeter = new LevelMeter(element("microphone-meter"));
 const overlay = new FaceOverlay(element("overlay"));
 const timeline = new Timeline(element("timeline"));
 let recorder = null;
+let ownRecording = null; // the WAV Blob last used; nowhere but here, and gone with consent
 let metrics = {}; // the bot's figures, as it last sent them
 let call = null;
 let devices = { camera: null, microphone: null };
@@ -94,8 +98,8 @@ async function join() {
   microphoneMeter.start();
   timeline.clear();
   rtcVoice.analyser = meter.analyser;
-  const { sentences, knobs, draftLength } = rtcVoice.state;
-  update({ ...freshState(), sentences, knobs: { "": knobs[""] }, draftLength, phase: "devices" });
+  const { sentences, knobs, draftLength, hasRecording } = rtcVoice.state;
+  update({ ...freshState(), sentences, knobs: { "": knobs[""] }, draftLength, hasRecording, phase: "devices" });
   asked = new Asked({ consent: rtcVoice.state.consent, mode: rtcVoice.state.mode });
   steadyFaces = new SteadyFaces();
   const opened = await openDevices({ raw: isRaw });
@@ -214,6 +218,7 @@ const receivers = {
     timeline.addFirstSound(performance.now(), firstAudioMs);
     update({ figures: { ...rtcVoice.state.figures, firstAudioMs } });
   },
+  languages: ({ languages }) => update({ languages }),
   disclosure: ({ text }) => update({ disclosure: text }),
   metrics: ({ v, type, ...figures }) => {
     metrics = figures;
@@ -247,7 +252,7 @@ function setConsent(granted) {
   facelessSince = performance.now();
   asked.ask("consent", granted, { isFirm: !granted }); // once withdrawn, no late word of the bot turns the camera on
   update({ consent: granted, isFaceMissing: false, enrolment: null });
-  if (!granted) recorder?.stop();
+  if (!granted) dropRecording();
   gateDevices();
   send("consent", { granted });
   refocus(!granted ? "consent-grant" : rtcVoice.state.hasCamera ? "text" : "record");
@@ -256,7 +261,7 @@ function setConsent(granted) {
 function forget() {
   asked.ask("consent", false, { isFirm: true });
   update({ consent: false, knobs: { "": NEUTRAL_KNOBS }, card: "", enrolment: null });
-  recorder?.stop();
+  dropRecording();
   gateDevices();
   send("forget");
   refocus("consent-grant");
@@ -273,9 +278,10 @@ function setMode(mode) {
 function say(text, face) {
   sentenceCount += 1;
   const id = `s${sentenceCount}`;
-  const sentence = { id, text, progress: "sent", firstAudioMs: null, face: face ? Number(face) : null, reason: "" };
+  const language = chosenLanguage();
+  const sentence = { id, text, language, progress: "sent", firstAudioMs: null, face: face ? Number(face) : null, reason: "" };
   update({ sentences: [...rtcVoice.state.sentences, sentence] });
-  send("say", { id: sentence.id, text, ...(face ? { face: sentence.face } : {}) });
+  send("say", { id, text, ...(face ? { face: sentence.face } : {}), ...(language ? { language } : {}) });
 }
 
 function keepPhrase(text) {
@@ -292,6 +298,13 @@ function dropPhrase(text) {
 
 function sayPhrase(text) {
   if (text !== undefined && !element("say").disabled) say(text, element("as").value);
+}
+
+/** Nothing of the person's sound stays in this page. */
+function dropRecording() {
+  recorder?.stop();
+  ownRecording = null;
+  update({ hasRecording: false });
 }
 
 /** Begins to record the person, or ends it; the recording's voice is then theirs. */
@@ -327,7 +340,9 @@ async function askForRecording(wav) {
   const current = call;
   try {
     await current.useRecording(wav);
-    if (current === call) update({ enrolment: null });
+    if (current !== call) return;
+    if (rtcVoice.state.consent) ownRecording = wav ?? ownRecording;
+    update({ enrolment: null, hasRecording: ownRecording !== null });
   } catch (error) {
     if (!(error instanceof CallError)) throw error;
     if (current === call) update({ enrolment: { problem: error.problem } });
@@ -404,6 +419,7 @@ listenToPerson({
   showCard: (card) => update({ card }),
   record: toggleRecording,
   useFile: useRecording,
+  useAgain: () => (update({ enrolment: { isBusy: true } }), askForRecording(ownRecording)),
   useFace: () => askForRecording(null),
   keepPhrase,
   dropPhrase,

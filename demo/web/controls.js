@@ -27,6 +27,7 @@ export function listenToPerson(actions) {
     target.value = ""; // so that the same file can be chosen again
     if (file) actions.useFile(file);
   });
+  on("again", "click", actions.useAgain);
   on("face-voice", "click", actions.useFace);
   on("report", "click", actions.report);
   on("card", "change", ({ target }) => actions.showCard(target.value));

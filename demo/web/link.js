@@ -1,5 +1,7 @@
 /** The page behind a participant's own link: the messages of the data channel over a WebSocket, no media. */
 
+import { chosenLanguage, offerLanguages, setLanguage } from "./languages.js";
+
 const PROTOCOL_VERSION = 1;
 const FIRST_PAUSE_MS = 500;
 const LAST_PAUSE_MS = 8000;
@@ -55,6 +57,7 @@ const receivers = {
     element("disclosure").textContent = text;
     element("disclosure").hidden = false;
   },
+  languages: ({ languages }) => offerLanguages(languages),
   speech({ id, event }) {
     progress(id, { started: "being said", ended: "said", cancelled: "stopped" }[event]);
   },
@@ -85,7 +88,9 @@ function say() {
   sentences.set(id, item);
   element("text").value = "";
   element("problem").textContent = "";
-  send("say", { id, text });
+  const language = chosenLanguage();
+  setLanguage(item.firstChild, language);
+  send("say", { id, text, ...(language ? { language } : {}) });
 }
 
 element("grant").addEventListener("click", () => send("consent", { granted: true }));

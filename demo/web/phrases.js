@@ -1,5 +1,7 @@
 /** Phrases that one key says, kept in this browser. */
 
+import { read, write } from "./kept.js";
+
 const PLACE = "rtc-voice-phrases";
 const KEYS_PLACE = "rtc-voice-phrase-keys";
 const MOST = 9; // one for each of the keys 1 to 9
@@ -40,22 +42,5 @@ export class Phrases {
     const isWriting = target.matches("input:not([type=radio], [type=checkbox], [type=range]), textarea, select");
     if (!this.#hasKeys || isWriting || ctrlKey || altKey || metaKey || repeat || !/^[1-9]$/.test(key)) return undefined;
     return this.#texts[Number(key) - 1];
-  }
-}
-
-function read(place, otherwise) {
-  try {
-    const value = JSON.parse(localStorage.getItem(place));
-    return typeof value === typeof otherwise && Array.isArray(value) === Array.isArray(otherwise) && value !== null ? value : otherwise;
-  } catch {
-    return otherwise; // storage is off, or holds what is not ours
-  }
-}
-
-function write(place, value) {
-  try {
-    localStorage.setItem(place, JSON.stringify(value));
-  } catch {
-    // Storage is off or full.
   }
 }

@@ -1,5 +1,7 @@
 /** Shows the state of the page: every element's text and visibility follows from the one state object. */
 
+import { offerLanguages, setLanguage } from "./languages.js";
+
 const CONNECTION_WORDS = {
   idle: "Not connected",
   devices: "Waiting for the camera",
@@ -131,13 +133,16 @@ function voiceStatus({ hasCamera, consent, voice, card, faces }) {
   return hasCamera ? "Looking for your face" : "Waiting for a recording of yours";
 }
 
-function showOwnVoice({ consent, hasMicrophone, voice, recordingSeconds, enrolment }, isConnected) {
+function showOwnVoice({ consent, hasMicrophone, hasRecording, voice, recordingSeconds, enrolment }, isConnected) {
   const isRecording = recordingSeconds !== null;
   const isPossible = isConnected && consent && !enrolment?.isBusy;
   element("record").disabled = !isPossible || !hasMicrophone;
   element("choose").disabled = !isPossible || isRecording;
   setText("record", isRecording ? `Stop recording (${recordingSeconds} s)` : "Record me");
-  setVisible("face-voice", isConnected && voice?.source === "recording");
+  const isUsed = voice?.source === "recording";
+  setVisible("face-voice", isConnected && isUsed);
+  setVisible("again", isConnected && consent && hasRecording && !isUsed);
+  element("again").disabled = !isPossible || isRecording;
   setText("own-status", isConnected ? ownStatus(isRecording, enrolment, voice) : "");
   element("own-status").classList.toggle("warn", Boolean(enrolment?.problem));
 }
@@ -189,6 +194,7 @@ function showChat(state, isConnected) {
   element("stop").disabled = !isConnected || !state.sentences.some(({ progress }) => ["sent", "queued", "started"].includes(progress));
   setText("composer-hint", obstacle || roomLeft(state) || composerHint(state));
   showFaceChoice("as", state);
+  offerLanguages(isConnected ? state.languages : []);
   element("keep").disabled = state.draftLength === 0 || state.phrases.length >= 9;
   showSteps(state, isConnected);
   setVisible("no-camera", isVoiceless);
@@ -240,7 +246,7 @@ function showFaceChoice(id, { faces, name }) {
 function showSentences(sentences) {
   const log = element("log");
   sentences.forEach((sentence, index) => {
-    const item = log.children[index] ?? log.appendChild(sentenceItem(sentence.text));
+    const item = log.children[index] ?? log.appendChild(sentenceItem(sentence));
     const progress = item.lastElementChild;
     const words = progressWords(sentence);
     if (progress.textContent !== words) {
@@ -251,10 +257,11 @@ function showSentences(sentences) {
   });
 }
 
-function sentenceItem(text) {
+function sentenceItem({ text, language }) {
   const item = document.createElement("li");
   const words = document.createElement("p");
   words.textContent = text;
+  setLanguage(words, language);
   item.append(words);
   if (text.length > LONG || text.split("\n").length > LONG_LINES) item.append(lengthButton(words, text));
   item.append(document.createElement("small"));

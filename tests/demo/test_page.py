@@ -256,6 +256,33 @@ def test_a_recording_of_ones_own_replaces_the_voice_of_the_face(
     assert page.evaluate("rtcVoice.state.voice.f0_hz") == of_the_face
 
 
+def test_a_recording_may_be_used_again_in_the_next_call_until_consent_is_withdrawn(
+    server_url: str, open_page: OpenPage, screenshot: Screenshot, cameras: Path
+) -> None:
+    page = open_page(server_url)
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.frozen")
+    assert page.is_hidden("#again")
+    page.set_input_files("#file", cameras / "deep.wav")
+    until(page, "rtcVoice.state.voice.source === 'recording'")
+    of_the_recording = page.evaluate("rtcVoice.state.voice.f0_hz")
+    assert page.is_hidden("#again")
+    page.click("#leave")
+    until(page, "rtcVoice.state.phase === 'ended'")
+    join_and_agree(page)
+    until(page, "rtcVoice.state.voice?.frozen")
+    assert page.evaluate("rtcVoice.state.voice.source") == "face"
+    screenshot(page, "19-recording-of-the-last-call")
+    page.click("#again")
+    until(page, "rtcVoice.state.voice.source === 'recording'")
+    assert page.evaluate("rtcVoice.state.voice.f0_hz") == of_the_recording
+    page.click("#consent-withdraw")
+    until(page, "rtcVoice.state.voice === null")
+    page.click("#consent-grant")
+    until(page, "rtcVoice.state.voice?.frozen")
+    assert page.is_hidden("#again")
+
+
 def test_one_may_record_oneself(server_url: str, open_page: OpenPage, screenshot: Screenshot) -> None:
     page = open_page(server_url + "?raw=1")
     join_and_agree(page)
@@ -282,6 +309,7 @@ def test_a_kept_phrase_is_said_by_one_key(server_url: str, open_page: OpenPage, 
     page.reload()  # they stay in the browser
     join_and_agree(page)
     until(page, "rtcVoice.state.voice?.ready")
+    assert page.is_hidden("#language-row")  # one language is no choice
     page.focus("#stage button:visible, #leave")
     page.keyboard.press("2")
     until(page, "rtcVoice.state.sentences[0]?.progress === 'ended'")

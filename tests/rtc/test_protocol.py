@@ -15,6 +15,7 @@ from rtc_voice.rtc.protocol import (
     Forget,
     Hello,
     Inbound,
+    Languages,
     MetricsMessage,
     Outbound,
     Say,
@@ -139,6 +140,7 @@ def test_anything_at_all_gives_a_message_or_a_protocol_error(text: str | bytes) 
         ),
         (SpeechEvent("1", "ended"), {"type": "speech", "id": "1", "event": "ended"}),
         (Disclosure("made by a machine"), {"type": "disclosure", "text": "made by a machine"}),
+        (Languages(["en", "de"]), {"type": "languages", "languages": ["en", "de"]}),
         (MetricsMessage({"late_chunks": 2}), {"type": "metrics", "late_chunks": 2}),
         (
             ErrorMessage.of(ConsentError("no consent", "grant it")),
