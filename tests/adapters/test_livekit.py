@@ -1,6 +1,6 @@
 """The adapter in the real LiveKit Agents."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 import pytest
@@ -22,7 +22,9 @@ async def voice() -> AsyncIterator[Voice]:
         yield voice
 
 
-async def test_a_text_comes_as_their_frames_and_time_to_first_audio_as_their_metrics(voice: Voice) -> None:
+async def test_a_text_comes_as_their_frames_and_time_to_first_audio_as_their_metrics(
+    voice: Voice, record_property: Callable[[str, object], None]
+) -> None:
     tts, measured = TTS(voice), list[TTSMetrics]()
     tts.on("metrics_collected", measured.append)
     async with tts.synthesize("Good morning. How are you?") as stream:
@@ -33,6 +35,7 @@ async def test_a_text_comes_as_their_frames_and_time_to_first_audio_as_their_met
     assert np.count_nonzero(np.abs(samples) > 650) > 5000
     (metrics,) = measured
     assert 0 < metrics.ttfb < metrics.duration
+    record_property("first_audio_ms", 1000 * metrics.ttfb)
     assert metrics.audio_duration == pytest.approx(len(samples) / 24_000)
     assert metrics.metadata is not None and metrics.metadata.model_provider == "rtc_voice"
 
