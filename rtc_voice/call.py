@@ -38,6 +38,7 @@ MAX_WAITING_TEXTS = 20
 _AHEAD_CHUNKS = 10  # of typed speech made before they are heard: 200 ms that nobody waits for
 _STATE_INTERVAL_S = 0.1
 _METRICS_INTERVAL_S = 1.0
+_PATIENCE_S = 5.0  # that a text waits for a voice before the participant is told why
 _FORGET_FACE_S = 1.5  # a face not seen for so long is no longer shown
 _SAME_PERSON = 0.8  # cosine between a remembered voice and the one that today's face would get
 _NO_FACE = -1  # the id of a participant who has a recorded voice and has shown no face; the tracker counts from 0
@@ -426,7 +427,7 @@ class Call:
     async def _say_in_turn(self) -> None:
         while True:
             text = await self._to_say.get()
-            await self._voice_ready.wait()
+            await self._wait_for_voice(text)
             if text.cancelled:
                 continue
             try:
@@ -435,6 +436,16 @@ class Call:
                 self._texts.pop(text.message.id, None)
                 self._send(protocol.ErrorMessage.of(error, text.message.id))
                 self._end_if_drained()
+
+    async def _wait_for_voice(self, text: _Text) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._voice_ready.wait()
+        except TimeoutError:
+            if not (text.cancelled or self._is_told_full):
+                hint = "turn the camera on and face it; the text is said then"
+                self._send(protocol.ErrorMessage("no-voice", "no face has been seen well yet", hint))
+            await self._voice_ready.wait()
 
     def _speak(self, text: _Text) -> None:
         """Runs in the text thread."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from rtc_voice import call as call_module
 from rtc_voice.bot import Bot, BotConfig
 from rtc_voice.errors import AudioError, CapacityError, ConsentError, ProtocolError
 from rtc_voice.faces.picture import read_picture
@@ -262,6 +263,17 @@ async def test_a_picture_without_a_face_gives_no_voice(bot: Bot) -> None:
         await asyncio.sleep(1.5)
         state = next(iter(bot.calls.values())).state()
         assert (state.faces, state.voice, state.consent) == ([], None, True)
+
+
+async def test_who_writes_and_shows_no_face_is_told_why_nothing_is_said(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_module, "_PATIENCE_S", 0.5)
+    async with calling(bot, drift(read_picture(NOBODY), (0, 0, 1, 1))) as caller:
+        caller.send(Consent(True))
+        caller.send(Say("1", "One."))
+        error = await caller.message("error")
+        assert error["code"] == "no-voice" and "camera" in str(error["hint"])
 
 
 async def test_a_video_that_ends_before_a_face_is_said_and_the_call_goes_on(bot: Bot) -> None:

@@ -34,6 +34,7 @@ _NO_SUCH_FEED = 428
 _REFUSED = {
     426: "ask whoever runs it for the room's number",
     429: "add &pin=… to the address",
+    430: "ask whoever runs it for the room's number",
     432: "the room is full",
     433: "add &pin=… or &token=… to the address",
 }

@@ -22,6 +22,7 @@ KEEP_ALIVE_S = 25.0  # Janus forgets a session after 60 s without a word
 FAREWELL_S = 0.5  # for Janus to hear that we go: who is asked to go has 5 s for everything
 HEARTBEAT_S = 4.0  # a network that is gone is noticed after one and a half of these
 MAX_MESSAGE_BYTES = 1 << 20
+_IS_IT = "is it running, and is that the port of its WebSocket?"
 
 Json = dict[str, Any]
 OnEvent = Callable[[Json], None]
@@ -92,12 +93,12 @@ class JanusSession:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._open()
+        except TimeoutError as error:  # an OSError too, but one that has nothing to say
+            await self._shut()
+            raise ProtocolError(f"no answer from {self._url} within {ANSWER_TIMEOUT_S:.0f} s", _IS_IT) from error
         except (aiohttp.ClientError, OSError) as error:
             await self._shut()
-            raise ProtocolError(f"no Janus answers at {self._url}: {error}"[:200], "is it running?") from error
-        except TimeoutError as error:
-            await self._shut()
-            raise ProtocolError(f"no answer from {self._url}", "is it running?") from error
+            raise ProtocolError(f"no Janus answers at {self._url}: {error}"[:200], _IS_IT) from error
         except BaseException:
             await self._shut()
             raise

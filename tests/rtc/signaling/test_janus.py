@@ -1,5 +1,6 @@
 """Rooms of a real Janus: two of us in one room, one speaks and the other hears."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,6 +9,7 @@ import pytest
 from rtc_voice.errors import InputError, ProtocolError
 from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.playout import ChunkQueue
+from rtc_voice.rtc.signaling import janus_session
 from rtc_voice.rtc.signaling.janus import FIRST_PAUSE_S, LAST_PAUSE_S, JanusAddress, JanusRoom, pause_s
 from rtc_voice.timing import MonotonicClock
 from tests.rooms.servers import PIN, ROOM, JanusServer
@@ -17,7 +19,7 @@ from tests.rtc.signaling.attendee import TONE, Attendee, until
 class Guest(Attendee):
     """Somebody in a room of Janus."""
 
-    def __init__(self, janus: JanusServer, name: str, room: int = ROOM, more: str = "") -> None:
+    def __init__(self, janus: JanusServer, name: str, room: int | str = ROOM, more: str = "") -> None:
         super().__init__()
         address = JanusAddress.parse(f"janus+{janus.url}?room={room}&name={name}{more}")
         self.metrics = Metrics()
@@ -86,9 +88,9 @@ async def test_after_a_crash_of_the_server_both_are_back_and_heard(janus: JanusS
         await hears(speaker, listener, "Ann · voice")
 
 
-@pytest.mark.parametrize(("room", "more"), [(999, ""), (ROOM + 1, ""), (ROOM + 1, "&pin=wrong")])
+@pytest.mark.parametrize(("room", "more"), [(999, ""), ("hall", ""), (ROOM + 1, ""), (ROOM + 1, "&pin=wrong")])
 async def test_a_room_that_does_not_let_us_in_is_an_error_with_a_remedy(
-    janus: JanusServer, room: int, more: str
+    janus: JanusServer, room: int | str, more: str
 ) -> None:
     guest = Guest(janus, "guest", room, more)
     with pytest.raises(InputError) as refused:
@@ -113,6 +115,16 @@ async def test_where_no_janus_is_joining_says_so() -> None:
     room = JanusRoom(address, clock=MonotonicClock(), metrics=Metrics())
     with pytest.raises(ProtocolError, match="no Janus answers"):
         await room.join(Guest.__new__(Guest))
+
+
+async def test_a_server_that_hangs_is_told_from_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(janus_session, "ANSWER_TIMEOUT_S", 0.1)
+    address = JanusAddress.parse(f"janus+ws://127.0.0.1:{unused_tcp_port}/?room=1")
+    with socket.create_server(("127.0.0.1", unused_tcp_port)):  # the system takes calls, and nobody answers
+        with pytest.raises(ProtocolError, match="no answer from .* within"):
+            await JanusRoom(address, clock=MonotonicClock(), metrics=Metrics()).join(Guest.__new__(Guest))
 
 
 def test_an_address_names_server_room_and_name() -> None:
