@@ -1,9 +1,9 @@
 # The bot in a container; docs/container.md says how to run it, and how its media gets through.
 FROM python:3.11-slim-bookworm
 
-# mediapipe links these two.
+# mediapipe links the first two, its OpenCV the others.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libegl1 libgles2 \
+    && apt-get install -y --no-install-recommends libegl1 libgles2 libgl1 libglib2.0-0 \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app

@@ -1,9 +1,9 @@
 """Cuts faces out of pictures the way the networks were trained to see them."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rtc_voice.faces.opencv import cv2
 from rtc_voice.faces.types import Picture
 
 FIVE_POINTS = (263, 362, 33, 133, 2)

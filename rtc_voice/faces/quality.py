@@ -1,10 +1,10 @@
 """Judges how much a face in a picture can be trusted to show who it is."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtc_voice.faces.align import five_point_chip
+from rtc_voice.faces.opencv import cv2
 from rtc_voice.faces.types import Picture, Quality
 
 BROW, CHIN, NOSE = 10, 152, 1

@@ -6,11 +6,11 @@ one brightness, and a face is shown several times, a little moved, for the answe
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rtc_voice.faces.align import TEMPLATE, five_point_similarity
+from rtc_voice.faces.opencv import cv2
 from rtc_voice.faces.types import Picture
 
 Views = NDArray[np.float32]

@@ -31,6 +31,7 @@ def test_a_failure_inside_mediapipe_is_survived() -> None:
     ("breakage", "remedy"),
     [
         ("sys.modules['mediapipe'] = None", "pip install mediapipe"),
+        ("sys.modules['cv2'] = None; from rtc_voice.faces.tracker import FaceTracker", "libgl1 libglib2.0-0"),
         ("import ctypes; ctypes.CDLL = lambda *a: (_ for _ in ()).throw(OSError('libEGL.so.1'))", "libegl1 libgles2"),
     ],
 )
