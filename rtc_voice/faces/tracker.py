@@ -19,7 +19,7 @@ Identify = Callable[[Picture, NDArray[np.float32]], NDArray[np.float32]]
 
 MAX_FACES = 8
 RECOGNISABLE = 0.2  # quality above which an identity is worth comparing
-SCOUTED = 2  # parts of each picture that are searched for new faces, in turn; 1 ms each
+SCOUTED, SCOUTED_BESIDE = 2, 1  # parts of each picture searched for new faces, in turn, without and beside known ones
 ONE_FACE = 0.5  # two boxes that share this much show the same face
 
 
@@ -75,7 +75,8 @@ class FaceTracker:
             for shape in known:
                 erase(rest, bounding_box(shape))
         parts = [whole(picture), *tiles(picture)]
-        chosen = [parts[(self._turn + n) % len(parts)] for n in range(min(SCOUTED, len(parts)))]
+        count = min(SCOUTED_BESIDE if known else SCOUTED, len(parts))
+        chosen = [parts[(self._turn + n) % len(parts)] for n in range(count)]
         self._turn += len(chosen)
         return distinct([*known, *self._search(rest, chosen)])[: self._max_faces]
 
