@@ -25,7 +25,7 @@ ENOUGH = 8  # embeddings per face: their mean is at .998 of the mean of all
 GOOD = 0.25  # quality from which an embedding is worth its time
 BETTER = 1.25  # after that only a frame this much better than the worst kept one is worth it
 APART_MS = 100.0  # embeddings closer in time say the same again
-NICENESS = 10  # more than the program's own: a picture may wait where speech may not
+NICENESS = 5  # more than the program's own: a picture may wait where speech may not, but not until a voice is missed
 HUNG_S = 10.0  # a picture that takes longer is given up, and its thread with it
 
 
