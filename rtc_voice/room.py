@@ -11,7 +11,7 @@ from rtc_voice.bot import Bot
 from rtc_voice.call import Call
 from rtc_voice.errors import RtcVoiceError
 from rtc_voice.rtc.mix import Mix
-from rtc_voice.rtc.protocol import Cancel, Consent, Forget, Hello, Inbound, Say, SetMode, dump
+from rtc_voice.rtc.protocol import Cancel, Consent, ErrorMessage, Forget, Hello, Inbound, Say, SetMode, dump
 from rtc_voice.rtc.signaling.room import Carrier, Participant, Signaling, voice_name
 from rtc_voice.rtc.tracks import SpeechSource
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 GREETING_AFTER_S = 2.0  # by then a newcomer reads the chat
 GRACE_S = 60.0  # how long a call waits for its participant after the room itself was lost
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 8.0  # between tries to reach one participant
+TELL_AFTER = 2  # tries that failed, before the one whose failure the participant is told
 
 HELP = (
     "I give consenting people a synthetic voice made from their face. Write `voice yes` to allow it; then what you "
@@ -255,18 +256,22 @@ class Member:
         """Keep their media coming and their voice going, whatever fails, until cancelled."""
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
-        tries = 0
+        tries, told = 0, ""
         while True:
             links: list[Carrier] = []
             try:
                 links.append(await self._signaling.subscribe(self.participant.id, self.call))
                 links.append(await self._speak())
                 self.call.on_connected()
-                tries = 0
+                tries, told = 0, ""
                 await _any_lost(links)
                 logger.warning("the connection of %s is lost; trying again", self.participant.name)
             except RtcVoiceError as error:
-                logger.warning("%s cannot be reached: %s", self.participant.name, error)
+                level = logging.INFO if str(error) == told else logging.WARNING
+                logger.log(level, "%s cannot be heard or given a voice: %s", self.participant.name, error)
+                if tries == TELL_AFTER:
+                    self.send(dump(ErrorMessage.of(error)))
+                told = str(error)
             finally:
                 await asyncio.shield(self._retract(links))
             await asyncio.sleep(min(LAST_PAUSE_S, FIRST_PAUSE_S * 2**tries))

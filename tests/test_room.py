@@ -12,7 +12,7 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.room import Member, RoomBot, RoomConfig
 from rtc_voice.rtc.signaling.janus import JanusAddress, JanusRoom
 from tests.rooms.people import PATIENCE_S, Person
-from tests.rooms.servers import ROOM, JanusServer
+from tests.rooms.servers import OTHER_CODEC, ROOM, JanusServer
 from tests.rtc.signaling.test_janus import Guest
 from tests.waiting import until
 
@@ -111,6 +111,24 @@ async def test_who_finds_all_voices_taken_is_told_once_and_has_one_when_another_
             await first.aclose()
             ben.write("One. Two. Three. Four. Five. Six.")
             await is_heard(listener, "Ben · voice")
+
+
+async def test_who_cannot_be_given_a_voice_is_told_once(bot: Bot, janus: JanusServer) -> None:
+    address = JanusAddress.parse(f"janus+{janus.url}?room={OTHER_CODEC}&name=Voice")
+    ours = RoomBot(bot, JanusRoom(address, clock=bot.clock, metrics=Metrics()), RoomConfig(frozenset({"Ann"})))
+    listener = Guest(janus, "listener", OTHER_CODEC)
+    await ours.join()
+    await listener.room.join(listener)
+    async with Person(janus, "Ann", OTHER_CODEC, kinds=("video",)):  # what aiortc sends is Opus
+        await until(lambda: said(listener, "no Opus"), PATIENCE_S)
+        await asyncio.sleep(6)  # two more tries
+        assert len(said(listener, "no Opus")) == 1
+    await ours.leave()
+    await listener.room.leave()
+
+
+def said(listener: Guest, part: str) -> list[str]:
+    return [text for _, text in listener.texts if part in text]
 
 
 def told(listener: Guest) -> list[str]:

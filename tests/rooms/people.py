@@ -25,21 +25,25 @@ PATIENCE_S = 100.0  # for a busy machine; nothing here takes more than seconds o
 class Person:
     """Inside ``async with`` they are in the room."""
 
-    def __init__(self, janus: JanusServer, name: str) -> None:
+    def __init__(
+        self, janus: JanusServer, name: str, room: int = ROOM, kinds: tuple[str, ...] = ("audio", "video")
+    ) -> None:
         clock, metrics = MonotonicClock(), Metrics()
         self.name = name
+        self._room = room
         self._session = JanusSession(janus.url)
         self._pc = RTCPeerConnection(DIRECT.configuration(RTCBundlePolicy.MAX_BUNDLE))
         self.queue = ChunkQueue(24_000, 100)  # what they say
-        self._tracks = (
+        tracks = (
             OpusTrack(SpeechTrack(self.queue, clock, metrics)),
             PictureTrack(pan(read_picture(PORTRAIT)), PICTURES_PER_SECOND, clock, metrics),
         )
+        self._tracks = [track for track in tracks if track.kind in kinds]
 
     async def __aenter__(self) -> Self:
         await self._session.__aenter__()
         handle = await self._session.attach(PLUGIN, lambda event: None)
-        await handle.request({"request": "join", "ptype": "publisher", "room": ROOM, "display": self.name})
+        await handle.request({"request": "join", "ptype": "publisher", "room": self._room, "display": self.name})
         for track in self._tracks:
             transceiver = self._pc.addTransceiver(track, direction="sendonly")
             if track.kind == "audio":

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 WHIP = HERE / "whip"  # filled by its ``install``
 STARTS_WITHIN_S = 20.0
 ROOM = 1234
+LOCKED, SMALL, OTHER_CODEC = 1235, 1236, 1237  # further rooms: with a PIN, for two publishers, without Opus
 PIN = "sesame"
 
 _JANUS = """
@@ -30,6 +31,8 @@ _PLUGINS = "audiobridge duktape echotest lua nosip recordplay sip streaming text
 _TRANSPORTS = "http mqtt nanomsg pfunix rabbitmq"
 _ROOM = """
 room-{room}: {{ description = "open", publishers = 20, audiocodec = "opus", videocodec = "vp8" }}
+room-{small}: {{ description = "small", publishers = 2, audiocodec = "opus", videocodec = "vp8" }}
+room-{other}: {{ description = "no Opus", publishers = 20, audiocodec = "pcmu", videocodec = "vp8" }}
 room-{locked}: {{ description = "locked", publishers = 20, pin = "{pin}" }}
 """
 
@@ -55,7 +58,7 @@ class JanusServer:
 
         config = _JANUS.format(plugins=names(_PLUGINS), transports=names(_TRANSPORTS))
         (self._folder / "janus.jcfg").write_text(config)
-        rooms = _ROOM.format(room=ROOM, locked=ROOM + 1, pin=PIN)
+        rooms = _ROOM.format(room=ROOM, locked=LOCKED, small=SMALL, other=OTHER_CODEC, pin=PIN)
         (self._folder / "janus.plugin.videoroom.jcfg").write_text(rooms)
         sockets = (
             f'general: {{ ws = true, ws_port = {self.port}, ws_ip = "127.0.0.1", '

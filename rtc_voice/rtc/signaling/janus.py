@@ -30,12 +30,13 @@ SCHEMES = ("janus+ws", "janus+wss")
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 5.0  # between tries to come back; a restarted server is found within the last
 MAX_PARTICIPANTS = 64
 CHAT_LABEL = "chat"
-_NO_SUCH_FEED = 428
+_NO_SUCH_FEED, _NO_PLACE = 428, 432
+_MORE = "wait until somebody leaves, or have `publishers` raised in the room's settings"
 _REFUSED = {
     426: "ask whoever runs it for the room's number",
     429: "add &pin=… to the address",
     430: "ask whoever runs it for the room's number",
-    432: "the room is full",
+    _NO_PLACE: _MORE,
     433: "add &pin=… or &token=… to the address",
 }
 _FORM = "write janus+ws://HOST:PORT/?room=1234&name=Voice, or janus+wss:// for TLS"
@@ -175,6 +176,8 @@ class JanusRoom:
         try:
             self._chat = await self._open_chat(handle)
         except ProtocolError as error:
+            if isinstance(error, JanusError) and error.number == _NO_PLACE:
+                raise  # then there is none for a voice either
             logger.warning("the room has no chat: %s", error)
 
     async def _open_chat(self, handle: JanusHandle) -> Link:
@@ -328,7 +331,15 @@ class JanusRoom:
         try:
             offer = await link.offer()
             _, answer = await handle.request({"request": "joinandconfigure", **body, **self._pin()}, ("offer", offer))
+            if "opus/48000" not in (answer or "").lower():
+                raise ProtocolError("the room takes no Opus", "have `audiocodec` allow it in the room's settings")
             await link.accept(answer or "")
+        except JanusError as error:
+            await self.retract(link)
+            if error.number == _NO_PLACE:
+                more = f"{_MORE}; or have all voices on one track with --mix"
+                raise ProtocolError("the room has no place for another voice", more, "full") from error
+            raise
         except BaseException:
             await self.retract(link)
             raise

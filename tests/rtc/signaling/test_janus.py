@@ -12,7 +12,7 @@ from rtc_voice.rtc.playout import ChunkQueue
 from rtc_voice.rtc.signaling import janus_session
 from rtc_voice.rtc.signaling.janus import FIRST_PAUSE_S, LAST_PAUSE_S, JanusAddress, JanusRoom, pause_s
 from rtc_voice.timing import MonotonicClock
-from tests.rooms.servers import PIN, ROOM, JanusServer
+from tests.rooms.servers import LOCKED, OTHER_CODEC, PIN, ROOM, SMALL, JanusServer
 from tests.rtc.signaling.attendee import TONE, Attendee, until
 
 
@@ -88,7 +88,7 @@ async def test_after_a_crash_of_the_server_both_are_back_and_heard(janus: JanusS
         await hears(speaker, listener, "Ann · voice")
 
 
-@pytest.mark.parametrize(("room", "more"), [(999, ""), ("hall", ""), (ROOM + 1, ""), (ROOM + 1, "&pin=wrong")])
+@pytest.mark.parametrize(("room", "more"), [(999, ""), ("hall", ""), (LOCKED, ""), (LOCKED, "&pin=wrong")])
 async def test_a_room_that_does_not_let_us_in_is_an_error_with_a_remedy(
     janus: JanusServer, room: int | str, more: str
 ) -> None:
@@ -99,8 +99,26 @@ async def test_a_room_that_does_not_let_us_in_is_an_error_with_a_remedy(
     await guest.room.leave()
 
 
+async def test_a_room_without_a_place_for_a_voice_says_so(janus: JanusServer) -> None:
+    first, last = Guest(janus, "first", SMALL), Guest(janus, "last", SMALL)
+    async with inside(first):
+        link = await first.room.publish("Ann · voice", first.queue)
+        with pytest.raises(ProtocolError, match="no place for another voice .*--mix"):
+            await first.room.publish("Ben · voice", first.queue)
+        with pytest.raises(InputError, match="publishers"):
+            await last.room.join(last)
+        await first.room.retract(link)
+
+
+async def test_a_room_without_opus_says_so(janus: JanusServer) -> None:
+    guest = Guest(janus, "guest", OTHER_CODEC)
+    async with inside(guest):
+        with pytest.raises(ProtocolError, match="no Opus"):
+            await guest.room.publish("Ann · voice", guest.queue)
+
+
 async def test_a_room_with_a_pin_lets_us_in_with_it(janus: JanusServer) -> None:
-    async with inside(Guest(janus, "guest", ROOM + 1, f"&pin={PIN}")):
+    async with inside(Guest(janus, "guest", LOCKED, f"&pin={PIN}")):
         pass
 
 
