@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -68,10 +70,10 @@ async def _come_and_go(
     """What ``cycles`` calls add to the state after the first third of them, and what that third did."""
     new = await _left_by(server)
     for _ in range(cycles // SETTLED):
-        await call(server)
+        await _admitted(call, server)
     before = await _left_by(server)
     for _ in range(cycles - cycles // SETTLED):
-        await call(server)
+        await _admitted(call, server)
     after = await _left_by(server)
     return {
         "name": f"{what}_{cycles}_calls_come_and_go",
@@ -80,6 +82,17 @@ async def _come_and_go(
         "memory_mb": round(after["mb"], 1),
         "n": cycles,
     }
+
+
+async def _admitted(call: Callable[[Server], Coroutine[Any, Any, None]], server: Server) -> None:
+    """``call`` as soon as the server takes it: a machine that is busy otherwise refuses now and then."""
+    while True:
+        try:
+            return await call(server)
+        except aiohttp.ClientResponseError as error:
+            if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+        await asyncio.sleep(1)
 
 
 async def _visit(server: Server) -> None:
