@@ -261,7 +261,7 @@ def test_a_recording_may_be_used_again_in_the_next_call_until_consent_is_withdra
 ) -> None:
     page = open_page(server_url)
     join_and_agree(page)
-    until(page, "rtcVoice.state.voice?.frozen")
+    until(page, "rtcVoice.state.voice?.ready")
     assert page.is_hidden("#again")
     page.set_input_files("#file", cameras / "deep.wav")
     until(page, "rtcVoice.state.voice.source === 'recording'")
@@ -270,7 +270,7 @@ def test_a_recording_may_be_used_again_in_the_next_call_until_consent_is_withdra
     page.click("#leave")
     until(page, "rtcVoice.state.phase === 'ended'")
     join_and_agree(page)
-    until(page, "rtcVoice.state.voice?.frozen")
+    until(page, "rtcVoice.state.voice?.ready")
     assert page.evaluate("rtcVoice.state.voice.source") == "face"
     screenshot(page, "19-recording-of-the-last-call")
     page.click("#again")
@@ -279,7 +279,7 @@ def test_a_recording_may_be_used_again_in_the_next_call_until_consent_is_withdra
     page.click("#consent-withdraw")
     until(page, "rtcVoice.state.voice === null")
     page.click("#consent-grant")
-    until(page, "rtcVoice.state.voice?.frozen")
+    until(page, "rtcVoice.state.voice?.ready")
     assert page.is_hidden("#again")
 
 
