@@ -22,6 +22,7 @@ SHOWN = {
     "typed text → first sound at the other end": "text",
     "spoken → heard in the voice": "conversion",
     "typed text → heard in Chromium, both through a Janus room": "text_in_room",
+    "spoken → heard in Chromium, both through a Janus room": "conversion_in_room",
     "own sound → heard again, without any voice (`serve --mode echo`)": "echo",
     "the same with aiortc as it comes": "echo_aiortc",
     "first picture after consent → voice": "time_to_voice",
@@ -105,10 +106,20 @@ def figures() -> str:
         f"| computing, per second of live speech | {chain['rtf']:.2f} s | {chain['p95_ms'] / 20:.2f} s |",
         "",
         f"{results['latency']['machine']}, one thread; both ends of the call on this machine; "
-        f"commit `{results['latency']['commit']}`.",
+        f"commit `{results['latency']['commit']}`.{_rooms_machine(results)}",
         *(_quality(results["quality"]) if "quality" in results else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rooms_machine(results: dict[str, Any]) -> str:
+    """Where the room was measured, if not where the rest was."""
+    rooms = results.get("rooms")
+    if rooms is None or rooms["machine"] == results["latency"]["machine"]:
+        return ""
+    return (
+        f" The room: {rooms['machine']}, on which other programs took {rooms.get('others_share') or 0:.0%} meanwhile."
+    )
 
 
 def _quality(result: Row) -> list[str]:
