@@ -19,13 +19,13 @@ _INK, _TYPED, _LIVE, _GRID = "#1b1f2a", "#3767c9", "#c2542d", "#d9dde6"
 
 def table(call: SelfCall) -> list[tuple[str, str]]:
     """What a person wants to know, as name and figure."""
-    voice = call.voice
+    voice, delay_ms = call.voice, call.conversion_delay_ms
     return [
         ("faces found", f"{call.faces_found}"),
         ("voice", f"{voice['f0_hz']:.0f} Hz, vocal tract {voice['tract']:.2f} of average"),
         ("first picture → voice", f"{call.time_to_voice_ms:.0f} ms"),
         ("typed text → first sound heard", f"{call.text_first_audio_ms:.0f} ms"),
-        ("spoken → heard in the voice", f"{call.conversion_delay_ms:.0f} ms"),
+        ("spoken → heard in the voice", "not found: holes in it" if delay_ms is None else f"{delay_ms:.0f} ms"),
         ("computing per second of speech", f"{call.rtf:.2f} s"),
         ("late chunks", f"{call.late_chunks}"),
         ("outgoing frames off 20 ms, p99", f"{call.frame_spacing_p99_ms:.1f} ms"),
@@ -38,7 +38,7 @@ def write(call: SelfCall, folder: Path) -> None:
     write_wav(folder / "call.wav", call.recording, AUDIO.sample_rate)
     figures = {key: value for key, value in asdict(call).items() if key not in ("recording", "portrait")}
     body = {**figures, "machine": machine(), "commit": commit(), "version": rtc_voice.__version__}
-    (folder / "report.json").write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+    (folder / "report.json").write_text(json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     draw(call, folder / "report.png")
 
 

@@ -49,7 +49,9 @@ class SelfCall:
     faces_found: int
     time_to_voice_ms: float  # first picture after consent to a voice that can speak
     text_first_audio_ms: float  # message sent to first audible sample received
-    conversion_delay_ms: float  # sample sent to the same moment of the converted speech received
+    conversion_delay_ms: (
+        float | None
+    )  # sample sent to the same moment of the converted speech received; None: not found
     rtf: float  # time to make a chunk over its length, median
     late_chunks: int
     frame_spacing_p99_ms: float  # how far outgoing frames stray from 20 ms
@@ -86,7 +88,7 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
         faces_found=participant.faces_found,
         time_to_voice_ms=_figure(figures, "time_to_voice_ms", "p50"),
         text_first_audio_ms=round(typed.delay_ms, 1),
-        conversion_delay_ms=round(converted.delay_ms, 1),
+        conversion_delay_ms=None if np.isnan(converted.delay_ms) else round(converted.delay_ms, 1),
         rtf=round(_figure(figures, "chunk_ms", "p50") / AUDIO.chunk_ms, 3),
         late_chunks=int(str(figures.get("late_chunks", 0))),
         frame_spacing_p99_ms=_figure(figures, "frame_spacing_error_ms", "p99"),
