@@ -117,9 +117,9 @@ def _rooms_machine(results: dict[str, Any]) -> str:
     rooms = results.get("rooms")
     if rooms is None or rooms["machine"] == results["latency"]["machine"]:
         return ""
-    return (
-        f" The room: {rooms['machine']}, on which other programs took {rooms.get('others_share') or 0:.0%} meanwhile."
-    )
+    order = ", after it" if rooms.get("real_time") else ""
+    others = f"other programs took {rooms.get('others_share') or 0:.0%} of it meanwhile{order}"
+    return f" The room: {rooms['machine']}; {others}."
 
 
 def _quality(result: Row) -> list[str]:
