@@ -4,6 +4,7 @@ The rows ``echo…`` are the road alone: a chirp's packet leaves the caller, its
 """
 
 import asyncio
+import math
 from contextlib import ExitStack
 
 import numpy as np
@@ -95,8 +96,16 @@ def _row_of_echo(name: str) -> str:
 
 
 def _row(name: str, values: list[float]) -> dict[str, object]:
-    figures = summarize(values, digits=1) or dict.fromkeys(("p50", "p95", "p99", "max"), float("nan"))
-    return {"name": name, **{f"{key}_ms": figures[key] for key in ("p50", "p95", "p99", "max")}, "n": len(values)}
+    """The quantiles of what was found; ``unclear`` is how often nothing was, where that happened."""
+    found = [value for value in values if not math.isnan(value)]
+    unclear = {"unclear": len(values) - len(found)} if len(found) < len(values) else {}
+    figures = summarize(found, digits=1) or dict.fromkeys(("p50", "p95", "p99", "max"), float("nan"))
+    return {
+        "name": name,
+        **{f"{key}_ms": figures[key] for key in ("p50", "p95", "p99", "max")},
+        "n": len(found),
+        **unclear,
+    }
 
 
 def _quantile(figures: dict[str, object], name: str, key: str) -> float:

@@ -89,6 +89,7 @@ class ChunkQueue:
         with self._lock:
             if self._must_wait():
                 return None
+            was_silent = not self._has_begun
             if self._is_too_early(time_s):
                 return np.zeros(n_samples, np.float32)
             samples = self._take(n_samples, time_s, passed)
@@ -101,6 +102,8 @@ class ChunkQueue:
             if excess:
                 samples = self._cut(samples, excess, time_s, passed)
             self.hurry_s = excess_s - excess / self.sample_rate
+            if was_silent and self._has_begun:  # until now there was silence: its frames may move at once
+                self.hurry_s = max(time_s - self._pulled_push_s - FIRST_RESERVE_S, 0.0)
         for mark, moment in passed:
             if self.on_mark is not None:
                 self.on_mark(mark, moment)
@@ -114,7 +117,7 @@ class ChunkQueue:
     def _is_too_early(self, time_s: float) -> bool:
         """Whether live speech sets in with a chunk that just came: played now, the next would be late if a bit slower.
 
-        Silence of one frame does for that; what it makes chunks wait too long is made up for within half a second.
+        Silence of one frame does for that; what it makes chunks wait too long, the next pull makes up for.
         """
         if not (self.live and self.expecting):
             self._has_begun = False
