@@ -85,12 +85,12 @@ async def _come_and_go(
 
 
 async def _admitted(call: Callable[[Server], Coroutine[Any, Any, None]], server: Server) -> None:
-    """``call`` as soon as the server takes it: a machine that is busy otherwise refuses now and then."""
+    """``call`` as soon as the server takes it: it refuses on a busy machine, and who comes too often."""
     while True:
         try:
             return await call(server)
         except aiohttp.ClientResponseError as error:
-            if error.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            if error.status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
                 raise
         await asyncio.sleep(1)
 
