@@ -15,6 +15,7 @@ from rtc_voice.faces.quality import USABLE
 from rtc_voice.faces.tracker import FaceTracker, find_faces
 from rtc_voice.faces.types import Picture
 from rtc_voice.faces.worker import APART_MS, GOOD
+from rtc_voice.load import Load
 from rtc_voice.metrics import summarize
 from rtc_voice.training.pairs import fingerprint, measure, read_manifest
 from rtc_voice.voices.average import VoiceEstimate
@@ -121,9 +122,18 @@ def _watching(embedder: FaceEmbedder, predictor: Predictor, seconds: int) -> lis
             spent.append(time.process_time() - started)
     first = 2 * FRAMES_PER_S
     share = 100 * FRAMES_PER_S
+    # Once voices are known, a call looks at one picture in so many.
+    every = int(np.ceil(Load().picture_interval_s(has_voice=True) * FRAMES_PER_S))
+    looked_at = spent[first::every]
     return [
         {"name": "two_faces_15_fps", "core_percent": share * float(np.mean(spent[first:])), "n": len(spent) - first},
         {"name": "two_faces_15_fps_first_2_s", "core_percent": share * float(np.mean(spent[:first])), "n": first},
+        {
+            "name": "two_known_faces_in_a_call",
+            "core_percent": share / every * float(np.mean(looked_at)),
+            "pictures_per_s": FRAMES_PER_S / every,
+            "n": len(looked_at),
+        },
         {"name": "frozen", "max_change": change, "faces": len(frozen), "n": len(spent)},
     ]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from rtc_voice.errors import CapacityError
-from rtc_voice.load import SLOWER_S, SLOWEST_S, WINDOW, Load
+from rtc_voice.load import KNOWN_S, SLOWER_S, SLOWEST_S, WINDOW, Load
 
 
 def loaded(*, lag_s: float = 0.0, share: float = 0.0, looks: int = WINDOW, ticks_per_chunk: float = 1.0) -> Load:
@@ -24,7 +24,7 @@ def test_an_idle_machine_takes_calls_and_looks_at_every_picture() -> None:
     assert load.picture_interval_s() == 0
 
 
-@pytest.mark.parametrize(("share", "interval_s"), [(0.0, 0.0), (0.1, SLOWER_S), (0.95, SLOWEST_S)])
+@pytest.mark.parametrize(("share", "interval_s"), [(0.0, KNOWN_S), (0.1, SLOWER_S), (0.95, SLOWEST_S)])
 def test_a_face_whose_voice_is_known_waits_while_anybody_speaks(share: float, interval_s: float) -> None:
     assert loaded(share=share).picture_interval_s(has_voice=True) == interval_s
 
