@@ -59,7 +59,7 @@ def rows(quick: bool) -> list[Row]:
         janus = JanusServer(folder)
         janus.start()
         stack.callback(janus.kill)
-        words = ("join", f"janus+{janus.url}?room={ROOM}&name=Voice", *_consented())
+        words = ("join", f"janus+{janus.url}?room={ROOM}&name=Voice", "--max-voices", "4", *_consented())
         with Bot(*words) as bot:
             of_code = asyncio.run(_three_of_code(janus, bot, quick))
         page = stack.enter_context(room_page(folder))

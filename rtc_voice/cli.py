@@ -38,6 +38,7 @@ app.add_typer(train, name="train")
 # Without markup: what stands in brackets, as in rtc-voice[piper] or a file's name, would be taken for it and left out.
 _out = Console(highlight=False, markup=False)
 _err = Console(stderr=True, highlight=False, markup=False)
+_MAX_VOICES = 4  # of a room, unless told
 _SWITCH_INTERVAL_S = 0.001  # so that no thread keeps the event loop waiting for Python's lock for 5 ms
 
 
@@ -230,7 +231,10 @@ def join(
     ],
     consented: Consented = None,
     mix: Annotated[bool, typer.Option("--mix", help="One track for all voices, instead of one each.")] = False,
-    max_voices: Annotated[int, typer.Option(help="Voices at once.", min=1, max=64)] = 4,
+    max_voices: Annotated[
+        int | None,
+        typer.Option(help="Voices at once; up to 4, as this machine has time for, if not given.", min=1, max=64),
+    ] = None,
     host: Host = "127.0.0.1",
     port: Port = 0,
     cache: Cache = None,
@@ -244,7 +248,7 @@ def join(
     from rtc_voice.room import RoomConfig
 
     ice = _ice(ice_server, relay_only)
-    config = BotConfig(max_voices, cache, ice, predictor, _engines(text_engine))
+    config = BotConfig(max_voices or _MAX_VOICES, cache, ice, predictor, _engines(text_engine), max_voices)
     _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
     _end_at_once()
 
