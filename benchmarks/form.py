@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import torch
 
 from rtc_voice.errors import RtcVoiceError
+from rtc_voice.metrics import summarize
 from rtc_voice.report import commit, machine
 
 Row = Mapping[str, object]
 """``name`` and figures; a figure's unit is the suffix of its name."""
+_QUANTILES = ("p50", "p95", "p99", "max")
 INTERVAL = "_ci95"  # a column so named holds the two ends of the 95 % interval of the column without it
 
 
@@ -49,6 +52,14 @@ def run(
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def times_row(name: str, values_ms: Sequence[float]) -> dict[str, object]:
+    """The quantiles of times; ``unclear`` is how often none could be told (NaN), where that happened."""
+    found = [value for value in values_ms if not math.isnan(value)]
+    unclear = {"unclear": len(values_ms) - len(found)} if len(found) < len(values_ms) else {}
+    figures = summarize(found, digits=1) or dict.fromkeys(_QUANTILES, float("nan"))
+    return {"name": name, **{f"{key}_ms": figures[key] for key in _QUANTILES}, "n": len(found), **unclear}
 
 
 class OtherPrograms:

@@ -4,17 +4,16 @@ The rows ``echo…`` are the road alone: a chirp's packet leaves the caller, its
 """
 
 import asyncio
-import math
 from contextlib import ExitStack
 
 import numpy as np
 
-from benchmarks.form import run
+from benchmarks.form import run, times_row
 from benchmarks.network import lose_one
 from benchmarks.probe import PERIOD_S, SETTLE_S, echo
 from benchmarks.servers import installed, start
 from rtc_voice.faces.picture import read_picture
-from rtc_voice.metrics import Metrics, summarize
+from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.remote import Caller
 from rtc_voice.rtc.signaling.http import post_offer
 from rtc_voice.selfcall import PORTRAIT, SPOKEN, Participant, pan, speech
@@ -40,7 +39,7 @@ def echo_rows(quick: bool) -> list[dict[str, object]]:
         found = asyncio.run(_echoes(urls, rounds=1 if quick else 3, chirps=8 if quick else 20))
         lost = {name: asyncio.run(_after_one_loss(urls[name], 4 if quick else 12)) for name in ("rtc_voice", "aiortc")}
     return [
-        *(_row(_row_of_echo(name), latencies) for name, latencies in found.items()),
+        *(times_row(_row_of_echo(name), latencies) for name, latencies in found.items()),
         {"name": "after_one_loss", **lost["rtc_voice"]},
         {"name": "after_one_loss_aiortc", **lost["aiortc"]},
     ]
@@ -66,9 +65,9 @@ async def _measure(url: str, *, calls: int, texts: int, spoken: int) -> list[dic
         late += int(str(figures.get("late_chunks", 0)))
         spacing = {key: _quantile(figures, "frame_spacing_error_ms", key) for key in ("p50", "p95", "p99", "max", "n")}
     return [
-        _row("text", text_ms),
-        _row("conversion", conversion_ms),
-        _row("time_to_voice", voice_ms),
+        times_row("text", text_ms),
+        times_row("conversion", conversion_ms),
+        times_row("time_to_voice", voice_ms),
         {"name": "frame_spacing_error", **{f"{k}_ms" if k != "n" else k: v for k, v in spacing.items()}},
         {"name": "late_chunks", "n": late},
     ]
@@ -93,19 +92,6 @@ async def _after_one_loss(url: str, chirps: int) -> dict[str, object]:
 
 def _row_of_echo(name: str) -> str:
     return "echo" if name == "rtc_voice" else f"echo_{name}"
-
-
-def _row(name: str, values: list[float]) -> dict[str, object]:
-    """The quantiles of what was found; ``unclear`` is how often nothing was, where that happened."""
-    found = [value for value in values if not math.isnan(value)]
-    unclear = {"unclear": len(values) - len(found)} if len(found) < len(values) else {}
-    figures = summarize(found, digits=1) or dict.fromkeys(("p50", "p95", "p99", "max"), float("nan"))
-    return {
-        "name": name,
-        **{f"{key}_ms": figures[key] for key in ("p50", "p95", "p99", "max")},
-        "n": len(found),
-        **unclear,
-    }
 
 
 def _quantile(figures: dict[str, object], name: str, key: str) -> float:

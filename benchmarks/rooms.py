@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page
 from scipy.signal import resample_poly
 
-from benchmarks.form import run
+from benchmarks.form import run, times_row
 from rtc_voice.config import AUDIO
 from rtc_voice.errors import MissingPartError
-from rtc_voice.metrics import summarize
 from rtc_voice.selfcall import delay_s, speech
 from tests.demo.conftest import CHROMIUM
 from tests.rooms.people import Person
@@ -94,9 +93,9 @@ def _alone(page: Page, janus: JanusServer, bot: Bot, quick: bool) -> list[Row]:
                 page.evaluate("([names, wav]) => room.speak(names, wav)", [["Ann"], SPEECH])
                 page.wait_for_timeout(TAIL_MS)
             conversion_ms.append(1000 * delay_s(*recorded))
-    found_ms = [delay_ms for delay_ms in conversion_ms if np.isfinite(delay_ms)]
-    unclear = len(conversion_ms) - len(found_ms)  # the delay moved, or much was missing
-    return [_row("text_in_room", text_ms), {**_row("conversion_in_room", found_ms), "unclear": unclear}]
+    converted = times_row("conversion_in_room", conversion_ms)
+    # Unclear where the delay moved, or much was missing.
+    return [times_row("text_in_room", text_ms), {**converted, "unclear": converted.get("unclear", 0)}]
 
 
 def _three(page: Page, janus: JanusServer, bot: Bot, quick: bool) -> list[Row]:
@@ -259,11 +258,6 @@ def _recorded(page: Page, *names: str) -> Iterator[list[Samples]]:
 def _levels(page: Page, name: str) -> list[list[float]]:
     found: list[list[float]] = page.evaluate("(name) => room.voices[name].heard", name)
     return found
-
-
-def _row(name: str, values: list[float]) -> Row:
-    figures = summarize(values, digits=1) or dict.fromkeys(("p50", "p95", "p99", "max"), float("nan"))
-    return {"name": name, **{f"{key}_ms": figures[key] for key in ("p50", "p95", "p99", "max")}, "n": len(values)}
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ class Call:
         if self._face_stream is None:
             return
         now = self._parts.clock.now()
-        own = self._people.get(self._own) if self._own is not None else None
+        own = self._own_person
         interval_s = self._parts.load.picture_interval_s(has_voice=own is not None and own.estimate.frozen)
         if self._looked_s is not None and now - self._looked_s < interval_s:
             self.metrics.count("skipped_pictures")
@@ -322,6 +322,11 @@ class Call:
         person.remembered = kept
         self._apply_voice()
 
+    @property
+    def _own_person(self) -> _Person | None:
+        """Whose voice the participant speaks with."""
+        return self._people.get(self._own) if self._own is not None else None
+
     def _choose_own(self) -> None:
         """The first face with a voice, the largest if there are several, speaks for the participant."""
         if self._own in (None, _NO_FACE):
@@ -361,7 +366,7 @@ class Call:
             self._parts.text_pool.submit(self._parts.cache.put, self.name, self._own, made)
 
     def _disclose(self) -> None:
-        own = self._people.get(self._own) if self._own is not None else None
+        own = self._own_person
         self._send(protocol.Disclosure(RECORDED_DISCLOSURE if own is not None and own.recorded else DISCLOSURE))
 
     # A recording instead of the face
@@ -393,7 +398,7 @@ class Call:
 
     def drop_recording(self) -> None:
         """Speak in the voice of the face again; where none was seen there is no voice then."""
-        person = self._people.get(self._own) if self._own is not None else None
+        person = self._own_person
         if person is None or person.recorded is None:
             return
         person.recorded = None
@@ -516,7 +521,7 @@ class Call:
         now = self._parts.clock.now()
         width, height = self._picture_size
         shown = {i: p for i, p in self._people.items() if p.seen is not None and now - p.seen_s < _FORGET_FACE_S}
-        own = self._people.get(self._own) if self._own is not None else None
+        own = self._own_person
         return protocol.State(
             faces=[_describe_face(i, p, i == self._own, width, height) for i, p in shown.items()],
             voice=_describe_voice(own) if own is not None else None,

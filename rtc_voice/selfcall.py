@@ -49,9 +49,7 @@ class SelfCall:
     faces_found: int
     time_to_voice_ms: float  # first picture after consent to a voice that can speak
     text_first_audio_ms: float  # message sent to first audible sample received
-    conversion_delay_ms: (
-        float | None
-    )  # sample sent to the same moment of the converted speech received; None: not found
+    conversion_delay_ms: float | None  # sample sent to the same moment of the converted speech heard; None: not found
     rtf: float  # time to make a chunk over its length, median
     late_chunks: int
     frame_spacing_p99_ms: float  # how far outgoing frames stray from 20 ms

@@ -17,6 +17,7 @@ from fastrtc.text_to_speech.tts import TTSOptions
 
 from rtc_voice.api import Outlet, Voice
 from rtc_voice.config import AUDIO
+from rtc_voice.rtc.tracks import audio_frame
 from rtc_voice.synthesis.engine import VoiceStream
 
 Sound = tuple[int, NDArray[np.int16]]
@@ -52,7 +53,7 @@ class VoiceHandler(AsyncStreamHandler):
         samples = await self._outlet.next()
         if samples is None:
             return None
-        return AUDIO.sample_rate, (np.clip(samples, -1, 1) * 32767).astype(np.int16).reshape(1, -1)
+        return AUDIO.sample_rate, audio_frame(samples, 0, AUDIO.sample_rate).to_ndarray()
 
     def shutdown(self) -> None:
         """The caller is gone."""

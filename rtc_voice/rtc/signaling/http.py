@@ -42,6 +42,7 @@ RETRY_S = "10"  # when to come back to a server that is full
 MAX_BODY_BYTES = 64 * 1024
 SHUTDOWN_S = 2.0
 OFFER_PATHS = ("/offer", "/api/offer")
+OFFER_METHODS = ("OPTIONS", "PATCH", "POST")
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -300,11 +301,11 @@ def _say_briefly(record: logging.LogRecord) -> bool:
 
 
 async def _options(request: web.Request) -> web.Response:
-    return web.Response(status=204, headers={"Allow": "OPTIONS, PATCH, POST"})
+    return web.Response(status=204, headers={"Allow": ", ".join(OFFER_METHODS)})
 
 
 async def _no_page(request: web.Request) -> web.Response:
-    raise web.HTTPMethodNotAllowed(request.method, ("OPTIONS", "PATCH", "POST"))
+    raise web.HTTPMethodNotAllowed(request.method, OFFER_METHODS)
 
 
 async def _json_body(request: web.Request) -> dict[str, object]:
