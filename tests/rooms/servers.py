@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 WHIP = HERE / "whip"  # filled by its ``install``
 STARTS_WITHIN_S = 20.0
 ROOM = 1234
-LOCKED, SMALL, OTHER_CODEC = 1235, 1236, 1237  # further rooms: with a PIN, for two publishers, without Opus
+LOCKED, SMALL, OTHER_CODEC = 1235, 1236, 1237  # further rooms: with a PIN, for three publishers, without Opus
 PIN = "sesame"
 
 _JANUS = """
@@ -31,7 +31,7 @@ _PLUGINS = "audiobridge duktape echotest lua nosip recordplay sip streaming text
 _TRANSPORTS = "http mqtt nanomsg pfunix rabbitmq"
 _ROOM = """
 room-{room}: {{ description = "open", publishers = 20, audiocodec = "opus", videocodec = "vp8" }}
-room-{small}: {{ description = "small", publishers = 2, audiocodec = "opus", videocodec = "vp8" }}
+room-{small}: {{ description = "small", publishers = 3, audiocodec = "opus", videocodec = "vp8" }}
 room-{other}: {{ description = "no Opus", publishers = 20, audiocodec = "pcmu", videocodec = "vp8" }}
 room-{locked}: {{ description = "locked", publishers = 20, pin = "{pin}" }}
 """

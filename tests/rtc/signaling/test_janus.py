@@ -100,9 +100,13 @@ async def test_a_room_that_does_not_let_us_in_is_an_error_with_a_remedy(
 
 
 async def test_a_room_without_a_place_for_a_voice_says_so(janus: JanusServer) -> None:
-    first, last = Guest(janus, "first", SMALL), Guest(janus, "last", SMALL)
-    async with inside(first):
+    listener, first, last = (Guest(janus, name, SMALL) for name in ("listener", "first", "last"))
+    async with inside(listener, first):
+        # Janus counts only those whose media it has: what the others have heard of.
         link = await first.room.publish("Ann · voice", first.queue)
+        await until(lambda: "Ann · voice" in listener.there)
+        await until(lambda: listener.texts, lambda: first.room.chat("hello"))
+        await until(lambda: first.texts, lambda: listener.room.chat("hello"))
         with pytest.raises(ProtocolError, match="no place for another voice .*--mix"):
             await first.room.publish("Ben · voice", first.queue)
         with pytest.raises(InputError, match="publishers"):
