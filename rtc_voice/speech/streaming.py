@@ -39,8 +39,8 @@ def put_rows(state: State, rows: Tensor, values: State) -> None:
     map_state(lambda t, v: t.index_copy_(0, rows, v.expand(len(rows), *v.shape[1:])), state, values)
 
 
-def slide(history: Tensor, chunk: Tensor) -> Tensor:
-    """``history`` followed by ``chunk`` along the last axis; ``history`` then holds the newest samples, in place."""
-    joined = torch.cat([history, chunk], dim=-1)
-    history.copy_(joined[..., joined.shape[-1] - history.shape[-1] :])
+def slide(history: Tensor, chunk: Tensor, dim: int = -1) -> Tensor:
+    """``history`` followed by ``chunk`` along ``dim``; ``history`` then holds the newest of it, in place."""
+    joined = torch.cat([history, chunk], dim=dim)
+    history.copy_(joined.narrow(dim, joined.shape[dim] - history.shape[dim], history.shape[dim]))
     return joined

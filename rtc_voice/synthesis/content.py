@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, HEARD_BANDS, level
 from rtc_voice.speech.streaming import State, slide
-from rtc_voice.synthesis.layers import CausalConv1d, Pointwise
+from rtc_voice.synthesis.layers import History, Layers, gated
 from rtc_voice.voices.types import Voice
 
 CONTENT = 24  # values a row; few and noisy in training, so that no room is left for the speaker
@@ -20,55 +20,52 @@ _EMBEDDING = 256
 
 
 class GatedStack(nn.Module):
-    """Gated causal convolutions with residuals over rows, ``[B, C, F]`` to ``[B, C, F]``."""
+    """Gated causal convolutions with residuals over rows, ``[B, F, C]`` to ``[B, F, C]``."""
 
     def __init__(self, channels: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.dilated = nn.ModuleList(CausalConv1d(channels, 2 * channels, 3, d) for d in dilations)
-        self.leave = nn.ModuleList(Pointwise(channels, channels) for _ in dilations)
+        self.dilated = Layers(channels, 2 * channels, 3, dilations)
+        self.leave = nn.ModuleList(nn.Linear(channels, channels) for _ in dilations)
 
-    def init_state(self, batch: int) -> State:
+    def init_state(self, batch: int) -> Tensor:
         """Silence in every layer."""
-        return {f"layer{i}": layer.init_state(batch) for i, layer in enumerate(self._dilated())}
+        return self.dilated.init_state(batch)
 
-    def step(self, x: Tensor, state: State, film: Tensor) -> Tensor:
-        """The next rows; ``film`` ``[B, layers * 4 * C, 1]`` scales and shifts the gates of each layer."""
-        layers = zip(self._dilated(), self.leave, film.chunk(len(self.leave), dim=1), strict=True)
-        for i, (dilated, leave, own) in enumerate(layers):
-            scale, shift = own.chunk(2, dim=1)
-            shape, gate = (dilated.step(x, state[f"layer{i}"]) * (1 + scale) + shift).chunk(2, dim=1)
-            x = x + leave(torch.tanh(shape) * torch.sigmoid(gate))
+    def step(self, x: Tensor, state: Tensor, film: Tensor | None = None) -> Tensor:
+        """The next rows; ``film`` ``[B, 1, layers * 4 * C]`` scales and shifts what goes to the gates of each layer."""
+        history = History(self.dilated, state)
+        films = [None] * len(self.leave) if film is None else film.chunk(len(self.leave), dim=-1)
+        for dilated, leave, own in zip(self.dilated, self.leave, films, strict=True):
+            gates = dilated(history.before(x))
+            if own is not None:
+                scale, shift = own.chunk(2, dim=-1)
+                gates = gates * scale + shift
+            x = x + leave(gated(gates))
+        history.keep()
         return x
-
-    def _dilated(self) -> list[CausalConv1d]:
-        return [layer for layer in self.dilated if isinstance(layer, CausalConv1d)]
 
 
 class ContentEncoder(nn.Module):
     """Features of anybody's speech to content rows, ``LOOKAHEAD_ROWS`` late."""
 
-    no_film: Tensor
-
     def __init__(self) -> None:
         super().__init__()
-        dilations = (1, 2, 4, 1, 2, 4)
-        self.enter = Pointwise(HEARD_BANDS + _SHARES, _CHANNELS)
-        self.stack = GatedStack(_CHANNELS, dilations)
-        self.out = Pointwise(_CHANNELS, CONTENT)
-        self.register_buffer("no_film", torch.zeros(1, len(dilations) * 4 * _CHANNELS, 1), persistent=False)
+        self.enter = nn.Linear(HEARD_BANDS + _SHARES, _CHANNELS)
+        self.stack = GatedStack(_CHANNELS, (1, 2, 4, 1, 2, 4))
+        self.out = nn.Linear(_CHANNELS, CONTENT)
 
     def init_state(self, batch: int) -> State:
         """Silence, at the level of average speech."""
-        return {"stack": self.stack.init_state(batch), "level": self.no_film.new_full((batch, 1), -3.0)}
+        return {"stack": self.stack.init_state(batch), "level": self.out.weight.new_full((batch, 1), -3.0)}
 
     def step(self, features: Features, state: State) -> Tensor:
-        """Content ``[B, CONTENT, F]`` in [-1, 1]: row ``i`` says what was heard at row ``i - LOOKAHEAD_ROWS``."""
+        """Content ``[B, F, CONTENT]`` in [-1, 1]: row ``i`` says what was heard at row ``i - LOOKAHEAD_ROWS``."""
         heard = features.envelope[..., :HEARD_BANDS]
         peak = _running_peak(level(heard), state["level"]).unsqueeze(-1)
         # Relative to speech level, 52 dB down to silence.
         shape = (heard - peak).clamp(-6, 3) / 2 + 1
-        rows = torch.cat([shape, features.aperiodicity], dim=-1).transpose(1, 2)
-        return torch.tanh(self.out(self.stack.step(self.enter(rows), state["stack"], self.no_film)))
+        rows = torch.cat([shape, features.aperiodicity], dim=-1)
+        return torch.tanh(self.out(self.stack.step(self.enter(rows), state["stack"])))
 
 
 class Adapter(nn.Module):
@@ -81,12 +78,13 @@ class Adapter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         dilations = (1, 2, 4, 1)
-        self.enter = Pointwise(CONTENT + 3 + _SHARES, _CHANNELS)
+        self.enter = nn.Linear(CONTENT + 3 + _SHARES, _CHANNELS)
         self.stack = GatedStack(_CHANNELS, dilations)
-        self.voice = nn.Sequential(
-            nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), nn.Linear(96, len(dilations) * 4 * _CHANNELS)
-        )
-        self.out = Pointwise(_CHANNELS, BANDS + _SHARES)
+        film = nn.Linear(96, len(dilations) * 4 * _CHANNELS)
+        with torch.no_grad():
+            torch.unflatten(film.bias, 0, (len(dilations), 2, -1))[:, 0] += 1  # scales, before shifts
+        self.voice = nn.Sequential(nn.Linear(_EMBEDDING + 1, 96), nn.ReLU(), film)
+        self.out = nn.Linear(_CHANNELS, BANDS + _SHARES)
         # The mean of the embeddings of the training: an average voice.
         self.register_buffer("typical", torch.full((_EMBEDDING,), _EMBEDDING**-0.5))
         self.register_buffer("tract_weight", torch.zeros(_EMBEDDING))
@@ -115,7 +113,7 @@ class Adapter(nn.Module):
         """The next rows.
 
         Args:
-            content: ``[B, CONTENT, F]``.
+            content: ``[B, F, CONTENT]``.
             features: of the rows that ``content`` describes, F0 already that of the voice; their envelope gives no
                 more than the level.
             state: moved in place; ``state["film"]`` says whose voice.
@@ -123,9 +121,9 @@ class Adapter(nn.Module):
         is_voiced = (features.f0 > 0).to(content.dtype)
         pitch = is_voiced * torch.log2(features.f0.clamp(min=1) / 160)
         loudness = level(features.envelope[..., :HEARD_BANDS])
-        known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=1)
-        rows = torch.cat([content, known, features.aperiodicity.transpose(1, 2)], dim=1)
-        made = self.out(self.stack.step(self.enter(rows), state["stack"], state["film"].unsqueeze(-1))).transpose(1, 2)
+        known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=-1)
+        rows = torch.cat([content, known, features.aperiodicity], dim=-1)
+        made = self.out(self.stack.step(self.enter(rows), state["stack"], state["film"].unsqueeze(1)))
         envelope = (made[..., :BANDS] * 2 + loudness.unsqueeze(-1) - 1).clamp(min=math.log(FLOOR))
         noise = torch.sigmoid(made[..., BANDS:])
         return Features(envelope, features.f0, torch.where(is_voiced.unsqueeze(-1) > 0, noise, torch.ones_like(noise)))
@@ -151,9 +149,9 @@ class Conversion(nn.Module):
     def init_state(self, batch: int) -> State:
         """Silence, in an average voice."""
         late = BANDS + _SHARES + 1
-        silent = self.adapter.out.weight.new_zeros(batch, late, LOOKAHEAD_ROWS)
-        silent[:, :BANDS] = math.log(FLOOR)
-        silent[:, BANDS : BANDS + _SHARES] = 1
+        silent = self.adapter.out.weight.new_zeros(batch, LOOKAHEAD_ROWS, late)
+        silent[..., :BANDS] = math.log(FLOOR)
+        silent[..., BANDS : BANDS + _SHARES] = 1
         return {
             "encoder": self.encoder.init_state(batch),
             "adapter": self.adapter.init_state(batch),
@@ -179,7 +177,7 @@ class Conversion(nn.Module):
 
 
 def delay(features: Features, late: Tensor) -> Features:
-    """``features`` as many rows late as ``late`` ``[B, bands + shares + 1, rows]`` holds; it moves in place."""
+    """``features`` as many rows late as ``late`` ``[B, rows, bands + shares + 1]`` holds; it moves in place."""
     joined = torch.cat([features.envelope, features.aperiodicity, features.f0.unsqueeze(-1)], dim=-1)
-    rows = slide(late, joined.transpose(1, 2)).transpose(1, 2)[:, : joined.shape[1]]
+    rows = slide(late, joined, dim=1)[:, : joined.shape[1]]
     return Features(rows[..., :BANDS], rows[..., -1], rows[..., BANDS:-1])

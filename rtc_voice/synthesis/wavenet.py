@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.streaming import State
-from rtc_voice.synthesis.layers import CausalConv1d, Pointwise
+from rtc_voice.synthesis.layers import History, Layers, gated
 
 _SMALLEST_GAIN = 1e-4
 
@@ -43,15 +43,16 @@ class WaveNet(nn.Module):
         self.config = config
         self.hop, self.steps_per_hop = hop, hop // config.fold
         c, n = config.channels, config.layers
-        self.enter = Pointwise(config.inputs * config.fold, c)
-        self.dilated = nn.ModuleList(CausalConv1d(c, 2 * c, config.kernel_size, config.dilation(i)) for i in range(n))
+        self.enter = nn.Linear(config.inputs * config.fold, c)
+        self.dilated = Layers(c, 2 * c, config.kernel_size, [config.dilation(i) for i in range(n)])
         self.local = nn.Linear(config.features, 2 * c * n)
         self.voice = nn.Linear(config.embedding, 2 * c * n, bias=False)
-        self.leave = nn.ModuleList(Pointwise(c, 2 * c) for _ in range(n))
-        self.mix = Pointwise(c, c)
-        self.out = Pointwise(c, config.fold)
+        self.onward = nn.ModuleList(nn.Linear(c, c) for _ in range(n - 1))
+        self.aside = nn.Linear(n * c, c)
+        self.mix = nn.Linear(c, c)
+        self.out = nn.Linear(c, config.fold)
         # Past the rectifiers: what the gates let through of the speech is already filtered as the features ask.
-        self.direct = Pointwise(c, config.fold, bias=False)
+        self.direct = nn.Linear(c, config.fold, bias=False)
         for weight in (*self.out.parameters(), *self.direct.parameters()):
             nn.init.zeros_(weight)
         self.run: Callable[..., Tensor] = self.step  # unless an exported step stands in
@@ -59,15 +60,15 @@ class WaveNet(nn.Module):
     @property
     def receptive_field(self) -> int:
         """Samples that one output sample depends on, its whole fold included."""
-        past = sum(layer.context for layer in self._dilated())
-        return int(past + 1) * self.config.fold
+        return (sum(self.dilated.contexts) + 1) * self.config.fold
 
     def init_state(self, batch: int) -> State:
         """Silence in every layer, and no voice yet."""
-        state: State = {f"layer{i}": layer.init_state(batch) for i, layer in enumerate(self._dilated())}
-        state["bias"] = self.mix.weight.new_zeros(batch, self.local.out_features)
-        state["gain"] = self.mix.weight.new_full((batch, 1), _SMALLEST_GAIN)
-        return state
+        return {
+            "heard": self.dilated.init_state(batch),
+            "bias": self.mix.weight.new_zeros(batch, self.local.out_features),
+            "gain": self.mix.weight.new_full((batch, 1), _SMALLEST_GAIN),
+        }
 
     def voice_bias(self, embedding: Tensor) -> Tensor:
         """What a voice ``[B, embedding]`` adds to each layer, made once a voice, ``[B, layers * 2 * channels]``."""
@@ -91,19 +92,18 @@ class WaveNet(nn.Module):
         gain = self._gain(loudness, state["gain"])
         relative = torch.cat([signals[:, :1] / gain.unsqueeze(1), signals[:, 1:]], dim=1)
         x = self.enter(_fold(relative, self.config.fold))
-        condition = (self.local(features) + state["bias"].unsqueeze(1)).transpose(1, 2).unsqueeze(-1)
-        skipped = torch.zeros_like(x)
-        layers = zip(self._dilated(), self.leave, condition.chunk(self.config.layers, dim=1), strict=True)
-        for i, (dilated, leave, rows) in enumerate(layers):
-            by_hop = torch.unflatten(dilated.step(x, state[f"layer{i}"]), -1, (-1, self.steps_per_hop))
-            moved = by_hop + rows
-            shape, gate = moved.flatten(-2).chunk(2, dim=1)
-            onward, aside = leave(torch.tanh(shape) * torch.sigmoid(gate)).chunk(2, dim=1)
-            x = x + onward
-            skipped = skipped + aside
-        skipped = skipped / self.config.layers**0.5
+        by_hop = (self.local(features) + state["bias"].unsqueeze(1)).unsqueeze(2)
+        conditions = by_hop.chunk(self.config.layers, dim=-1)
+        history, through = History(self.dilated, state["heard"]), []
+        for number, (dilated, condition) in enumerate(zip(self.dilated, conditions, strict=True)):
+            made = dilated(history.before(x)).unflatten(1, (-1, self.steps_per_hop))
+            through.append(gated((made + condition).flatten(1, 2)))
+            if number < len(self.onward):
+                x = x + self.onward[number](through[-1])
+        history.keep()
+        skipped = self.aside(torch.cat(through, dim=-1))
         y = self.out(torch.relu(self.mix(torch.relu(skipped)))) + self.direct(skipped)
-        correction: Tensor = y.transpose(1, 2).flatten(1)
+        correction: Tensor = y.flatten(1)
         return correction * gain
 
     def _gain(self, loudness: Tensor, before: Tensor) -> Tensor:
@@ -113,12 +113,7 @@ class WaveNet(nn.Module):
         ramp = torch.arange(1, self.hop + 1, dtype=rows.dtype, device=rows.device) / self.hop
         return torch.lerp(rows[:, :-1, None], rows[:, 1:, None], ramp).flatten(1)
 
-    def _dilated(self) -> list[CausalConv1d]:
-        return [layer for layer in self.dilated if isinstance(layer, CausalConv1d)]
-
 
 def _fold(signals: Tensor, fold: int) -> Tensor:
-    """``[B, C, T]`` to ``[B, C * fold, T / fold]``: ``fold`` neighbours become channels."""
-    batch, channels, samples = signals.shape
-    folded = signals.reshape(batch, channels, samples // fold, fold).transpose(2, 3)
-    return folded.reshape(batch, channels * fold, samples // fold)
+    """``[B, C, T]`` to ``[B, T / fold, C * fold]``: ``fold`` neighbours become channels."""
+    return torch.unflatten(signals, -1, (-1, fold)).transpose(1, 2).flatten(2)

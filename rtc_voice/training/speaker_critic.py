@@ -17,6 +17,6 @@ class SpeakerCritic(nn.Module):
         self.voice = nn.Linear(256, _EMBEDDING)
 
     def forward(self, content: Tensor) -> Tensor:
-        """Unit vectors ``[B, 256]`` of content ``[B, CONTENT, F]``."""
-        rows = self.rows(content)
+        """Unit vectors ``[B, 256]`` of content ``[B, F, CONTENT]``."""
+        rows = self.rows(content.transpose(1, 2))
         return nn.functional.normalize(self.voice(torch.cat([rows.mean(dim=-1), rows.std(dim=-1)], dim=-1)), dim=-1)

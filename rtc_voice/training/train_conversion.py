@@ -112,7 +112,7 @@ class Trainer:
         state = adapter.init_state(len(tract))
         state["film"] = adapter.film(batch.embedding, tract)
         late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
-        made = adapter.step(content[..., LOOKAHEAD_ROWS:], late, state)
+        made = adapter.step(content[:, LOOKAHEAD_ROWS:], late, state)
         self._critics_step(content.detach(), batch, made.envelope.detach(), late.envelope)
         envelope, change, noise = reconstruction(made, late, batch.is_full_band)
         found = self._found(content, batch.embedding).clamp(min=0)
@@ -147,11 +147,11 @@ class Trainer:
         moved = Features(said.envelope, (said.f0 * shift.exp()).clamp(0, CEILING_HZ), said.aperiodicity)
         state = adapter.init_state(count)
         state["film"] = adapter.film(embedding, tract)
-        made = adapter.step(content[:count, :, LOOKAHEAD_ROWS:], moved, state)
+        made = adapter.step(content[:count, LOOKAHEAD_ROWS:], moved, state)
         unlike, like = self.likeness(made.each(lambda t: t[:, _SETTLED_ROWS:]), embedding, self.draw)
-        again = encoder.step(made, encoder.init_state(count))[..., _SETTLED_ROWS + LOOKAHEAD_ROWS :]
+        again = encoder.step(made, encoder.init_state(count))[:, _SETTLED_ROWS + LOOKAHEAD_ROWS :]
         # Row i of what is heard again speaks of row i - LOOKAHEAD_ROWS of ``made``, which said content row i.
-        said_content = clean[:count, :, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
+        said_content = clean[:count, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
         doubt = torch.zeros(())
         if self.training.deceit:
             doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
