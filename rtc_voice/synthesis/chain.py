@@ -1,7 +1,7 @@
 """The whole chain: speech in, the same words in another voice out."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -27,10 +27,6 @@ WAVENET_GRAPH = _ASSETS / "wavenet.onnx"
 # By the hops that a graph takes at once, the most first: what moves row by row is unrolled in it.
 FEATURES_GRAPHS = {hops: _ASSETS / f"features{hops}.onnx" for hops in (2, 1)}
 FEATURES_STATE = ("analysis", "map", "conversion")  # what they move
-
-# How much of the measured share of noise in each band of voiced rows is made as noise. Much of what differs from period
-# to period in a voice is movement, and low down all of it: D4C finds 1 % below 2 kHz, this analysis 5 to 17.
-HISS = (0.0, 0.0, 0.2, 0.4, 0.4, 0.4)
 
 
 class VoiceChain(nn.Module):
@@ -146,8 +142,6 @@ def source_and_filter(
     features: Features,
     excitation_state: State,
     filter_state: State,
-    *,
-    hiss: Sequence[float] = HISS,
 ) -> Tensor:
     """The speech of source and filter, and its pulses, ``[B, 2, T]``.
 
@@ -157,14 +151,9 @@ def source_and_filter(
         features: what to say.
         excitation_state: moved in place.
         filter_state: moved in place.
-        hiss: how much of the aperiodicity of voiced rows is made as noise, band by band.
     """
     pulses, noise = excitation.step(features.f0, excitation_state)
-    is_voiced = features.f0.unsqueeze(-1) > 0
-    shares = torch.where(
-        is_voiced, features.aperiodicity * features.aperiodicity.new_tensor(hiss), features.aperiodicity
-    )
-    speech = shape.step(pulses, noise, Features(features.envelope, features.f0, shares), filter_state)
+    speech = shape.step(pulses, noise, features, filter_state)
     return torch.stack([speech, pulses], dim=1)
 
 

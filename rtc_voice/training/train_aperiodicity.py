@@ -48,7 +48,8 @@ def train_aperiodicity(voices: VoiceSet, output: Path, segments: int = 320, step
 def _examples(voices: VoiceSet, rng: np.random.Generator, count: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Shares measured on synthetic speech, its measured F0, and the true shares, 8 segments at a time."""
     analysis = SpeechAnalysis()
-    excitation, shape = Excitation(AUDIO.sample_rate, AUDIO.hop), MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
+    excitation = Excitation(AUDIO.sample_rate, AUDIO.hop)
+    shape = MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop, hiss=[1.0] * _SHARES)
     chosen = [i for i in voices.choose(is_test=False) if voices.entries[i].rows >= _ROWS]
     late = analysis.lookahead // AUDIO.hop
     for _ in range(count // 8):
@@ -57,9 +58,7 @@ def _examples(voices: VoiceSet, rng: np.random.Generator, count: int) -> Iterato
         is_voiced = features.f0.unsqueeze(-1) > 0
         shares = torch.where(is_voiced, _random_shares(rng, 8), torch.ones(()))
         features = Features(features.envelope, _flattened(features.f0, rng), shares)
-        speech = source_and_filter(
-            excitation, shape, features, excitation.init_state(8), shape.init_state(8), hiss=[1.0] * _SHARES
-        )[:, 0]
+        speech = source_and_filter(excitation, shape, features, excitation.init_state(8), shape.init_state(8))[:, 0]
         f0, measured = analysis.measure(speech)
         both = (f0[:, late:] > 0) & (features.f0[:, :-late] > 0)
         yield measured[:, late:], torch.where(both, f0[:, late:], torch.zeros(())), shares[:, :-late]

@@ -121,11 +121,10 @@ def _made(voices: VoiceSet, index: int, rng: np.random.Generator) -> tuple[Sampl
     shift, warp, hiss = np.exp(rng.uniform(*_SHIFT)), np.exp(rng.uniform(-0.3, 0.1)), rng.uniform() ** 2
     f0 = torch.where(features.f0 * shift < CEILING_HZ, features.f0 * shift, features.f0)
     moved = Features(warp_envelope(features.envelope, torch.full_like(f0, warp)), f0, features.aperiodicity)
-    excitation, shape = Excitation(AUDIO.sample_rate, AUDIO.hop), MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
+    excitation = Excitation(AUDIO.sample_rate, AUDIO.hop)
+    shape = MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop, hiss=[hiss] * features.aperiodicity.shape[-1])
     states = excitation.init_state(1), shape.init_state(1)
-    samples = source_and_filter(excitation, shape, moved, *states, hiss=[hiss] * features.aperiodicity.shape[-1])[
-        0, 0
-    ].numpy()
+    samples = source_and_filter(excitation, shape, moved, *states)[0, 0].numpy()
     voiced = (f0[0] > 0).float().numpy()
     voiced[1:][np.diff(voiced) != 0] = np.nan  # between two rows it changes gradually
     late = FRAME // 2 // AUDIO.hop
