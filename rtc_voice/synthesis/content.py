@@ -131,12 +131,13 @@ class Adapter(nn.Module):
 
 def _running_peak(levels: Tensor, before: Tensor) -> Tensor:
     """The peak of ``levels`` ``[B, F]`` so far, forgotten at ``_LEVEL_DECAY``; ``before`` moves in place."""
-    peak, peaks = before.clone(), []
-    for now in torch.split(levels, 1, dim=1):
-        peak = torch.maximum(peak - _LEVEL_DECAY, now)
-        peaks.append(peak)
-    before.copy_(peak.detach())
-    return torch.cat(peaks, dim=1)
+    peaks, reach = torch.cat([before, levels], dim=1), 1
+    while reach < peaks.shape[1]:  # of the last 2, 4, 8 … rows
+        older = peaks[:, :-reach] - reach * _LEVEL_DECAY
+        peaks = torch.cat([peaks[:, :reach], torch.maximum(peaks[:, reach:], older)], dim=1)
+        reach *= 2
+    before.copy_(peaks[:, -1:].detach())
+    return peaks[:, 1:]
 
 
 class Conversion(nn.Module):

@@ -23,8 +23,7 @@ class Average(Generic[Network]):
         """Take in the weights of ``network`` after a step."""
         self.steps += 1
         decay = min(self.decay, self.steps / (self.steps + 10))
-        for mine, new in zip(self.network.parameters(), network.parameters(), strict=True):
-            mine.lerp_(new, 1 - decay)
+        torch._foreach_lerp_(list(self.network.parameters()), list(network.parameters()), 1 - decay)
 
 
 def save_checkpoint(path: Path, parts: dict[str, Any], step: int) -> None:

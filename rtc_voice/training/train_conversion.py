@@ -1,7 +1,7 @@
 """Train the content encoder and the adapter: perturb a recording's features, give back the recording's own."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, HEARD_BANDS
 from rtc_voice.speech.pitch import CEILING_HZ
-from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Adapter, Conversion
 from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average
@@ -27,12 +26,15 @@ from rtc_voice.training.critic import (
     unlearning,
 )
 from rtc_voice.training.loop import Loop
+from rtc_voice.training.parallel import ParallelSpeech
+from rtc_voice.training.segments import Place, Segments
 from rtc_voice.training.speaker_critic import SpeakerCritic
 from rtc_voice.training.speaker_loss import SpeakerLoss
-from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet, to_features
+from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
+_HEARD_ROWS = 380  # of typed speech for a segment of parallel speech: the other may speak half as fast again
 _SETTLED_ROWS = 30  # of a segment in another's voice that are not judged: its networks start from silence
-FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept", "doubt", "deceit")
+FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept", "doubt", "deceit", "parallel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class ConversionTraining:
     likeness: float = 0.0  # weight of how unlike its target the speech of one speaker in another's voice sounds
     kept: float = 0.0  # weight of how far the content of that speech is from what went in
     deceit: float = 0.0  # weight of what a critic finds unlike recordings in the envelopes
+    parallel: float = 0.0  # weight of how far typed speech in another's voice is from that other saying the same
+    paired: int = 8  # segments a step for the latter
     exchanged: int = 8  # segments of a batch that are put into another's voice
     batch: int = 16
     rows: int = 200  # of a segment, 2 s
@@ -80,12 +84,15 @@ class RowBatch:
 class Trainer:
     """The networks, the critic and their optimisers, and one step of all."""
 
-    def __init__(self, training: ConversionTraining, start: Conversion) -> None:
-        self.training = training
-        device = start.adapter.typical.device
+    def __init__(
+        self, training: ConversionTraining, start: Conversion, segments: Segments, parallel: ParallelSpeech | None
+    ) -> None:
+        self.training, self.segments, self.parallel = training, segments, parallel
+        device = segments.device
         self.conversion, self.critic, self.judge = start, SpeakerCritic().to(device), EnvelopeCritic().to(device)
         self.average = Average(self.conversion)
-        self.likeness, self.draw = SpeakerLoss().to(device), torch.Generator().manual_seed(0)
+        self.likeness, self.draw = SpeakerLoss().to(device), torch.Generator()
+        self.chance = torch.Generator(device)
         self.optimizer = torch.optim.AdamW(self.conversion.parameters(), betas=(0.9, 0.98), weight_decay=1e-3)
         critics = [*self.critic.parameters(), *self.judge.parameters()]
         self.against = torch.optim.AdamW(critics, lr=training.critic_rate, betas=(0.5, 0.98))
@@ -101,14 +108,17 @@ class Trainer:
             "against": self.against,
         }
 
-    def step(self, number: int, batch: RowBatch, rng: np.random.Generator) -> NDArray[np.float64]:
+    def step(self, number: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Train on one batch; ``FIGURES`` of it."""
         self._set_rate(number)
+        batch = draw_rows(self.segments, self.training, rng)
+        self.draw.manual_seed(number)
+        self.chance.manual_seed(number)
         rows = batch.features.f0.shape[1]
-        target, tract = resize(batch.features, batch.tract, rng)
+        target, tract = resize(batch.features, batch.tract, self.chance)
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
-        clean = encoder.step(disguise(batch.features, rng), encoder.init_state(len(tract)))
-        content = clean + self.training.content_noise * torch.randn_like(clean)
+        clean = encoder.step(disguise(batch.features, self.chance), encoder.init_state(len(tract)))
+        content = clean + self.training.content_noise * _normal(clean.shape, self.chance)
         state = adapter.init_state(len(tract))
         state["film"] = adapter.film(batch.embedding, tract)
         late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
@@ -118,20 +128,22 @@ class Trainer:
         found = self._found(content, batch.embedding).clamp(min=0)
         hiding = self.training.speaker * min(1.0, number / 300)
         loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
-        unlike, like, lost, doubt = torch.zeros(()), torch.zeros(()), torch.zeros(()), torch.zeros(())
-        deceit = torch.zeros(())
+        unlike = like = lost = doubt = deceit = apart = envelope.new_zeros(())
         if self.training.deceit:
             deceit = self._deceit(made.envelope, late.envelope, batch.is_full_band)
         if self.training.likeness:
             unlike, like, lost, doubt = self._exchange(content, clean.detach(), batch)
             loss = loss + self.training.likeness * unlike + self.training.kept * lost
-        loss = loss + self.training.deceit * heeded(number) * (deceit + doubt)
+        if self.parallel is not None:
+            apart = self._parallel(self.parallel, rng)
+        loss = loss + self.training.deceit * heeded(number) * (deceit + doubt) + self.training.parallel * apart
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.conversion)
-        return np.array([figure.item() for figure in (envelope, change, noise, found, like, lost, doubt, deceit)])
+        figures = torch.stack([envelope, change, noise, found, like, lost, doubt, deceit, apart])
+        return figures.detach().double().cpu().numpy()
 
     def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Half of the batch in the voices of the other half.
@@ -152,10 +164,25 @@ class Trainer:
         again = encoder.step(made, encoder.init_state(count))[:, _SETTLED_ROWS + LOOKAHEAD_ROWS :]
         # Row i of what is heard again speaks of row i - LOOKAHEAD_ROWS of ``made``, which said content row i.
         said_content = clean[:count, LOOKAHEAD_ROWS + _SETTLED_ROWS : rows - LOOKAHEAD_ROWS]
-        doubt = torch.zeros(())
+        doubt = unlike.new_zeros(())
         if self.training.deceit:
             doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
         return unlike, like, (again - said_content).abs().mean(), doubt
+
+    def _parallel(self, parallel: ParallelSpeech, rng: np.random.Generator) -> Tensor:
+        """How far typed sentences in other people's voices are from those people saying them."""
+        rows, (encoder, adapter) = self.training.rows, (self.conversion.encoder, self.conversion.adapter)
+        typed, spoken, path = parallel.draw(self.training.paired, rows, _HEARD_ROWS, rng)
+        said = _batch(self.segments, spoken, rows)
+        heard = disguise(self.segments.features(typed, _HEARD_ROWS), self.chance)
+        content = encoder.step(heard, encoder.init_state(len(path)))
+        content = content + self.training.content_noise * _normal(content.shape, self.chance)
+        at = (path + LOOKAHEAD_ROWS).clamp(max=_HEARD_ROWS - 1).unsqueeze(-1).expand(-1, -1, content.shape[-1])
+        state = adapter.init_state(len(path))
+        state["film"] = adapter.film(said.embedding, said.tract)
+        made = adapter.step(content.gather(1, at), said.features, state)
+        envelope, _, noise = reconstruction(made, said.features, said.is_full_band)
+        return envelope + 0.5 * noise
 
     def _deceit(self, made: Tensor, real: Tensor, is_full_band: Tensor) -> Tensor:
         with torch.no_grad():
@@ -190,48 +217,37 @@ class Trainer:
         self.against.step()
 
 
-def draw_rows(
-    voices: VoiceSet,
-    chosen: list[int],
-    training: ConversionTraining,
-    rng: np.random.Generator,
-    device: torch.device,
-) -> RowBatch:
-    """Random segments of the recordings ``chosen``."""
-    picked = rng.choice([i for i in chosen if voices.entries[i].rows > training.rows], training.batch)
-    starts = [int(rng.integers(voices.entries[i].rows - training.rows)) for i in picked]
-    segments = [voices.features(i, s, training.rows) for i, s in zip(picked, starts, strict=True)]
+def draw_rows(segments: Segments, training: ConversionTraining, rng: np.random.Generator) -> RowBatch:
+    """Random segments."""
+    return _batch(segments, segments.draw(training.batch, training.rows, rng), training.rows)
+
+
+def _batch(segments: Segments, at: Place, rows: int) -> RowBatch:
     return RowBatch(
-        to_features(torch.from_numpy(np.stack(segments)).to(device)),
-        torch.from_numpy(voices.embeddings[picked]).to(device),
-        torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32, device=device),
-        torch.tensor([voices.entries[i].band_hz == FULL_BAND_HZ for i in picked], device=device),
-        torch.tensor([[mean_log_f0(voices, i)] for i in picked], dtype=torch.float32, device=device),
+        segments.features(at, rows),
+        segments.embeddings[at.recording],
+        segments.tracts[at.recording],
+        segments.band_hz[at.recording] == FULL_BAND_HZ,
+        segments.log_f0[at.recording],
     )
 
 
-def mean_log_f0(voices: VoiceSet, index: int) -> float:
-    """Natural log of the geometric mean F0 of one recording; that of an average voice where it has none."""
-    f0 = voices.features(index, 0, voices.entries[index].rows)[:, -1]
-    return float(np.log(f0[f0 > 0]).mean()) if (f0 > 0).any() else math.log(AVERAGE_F0_HZ)
-
-
-def disguise(features: Features, rng: np.random.Generator) -> Features:
+def disguise(features: Features, draw: torch.Generator) -> Features:
     """The same words from another throat, through another microphone, in another room's noise."""
     batch, rows, _ = features.envelope.shape
-    ratio = np.exp(rng.uniform(-0.18, 0.18, (batch, 1)))
-    device = features.f0.device
-    envelope = warp_envelope(features.envelope, _tensor(ratio, device).expand(batch, rows))
-    bend = np.cos(np.pi * np.outer(np.arange(1, 5), np.linspace(0, 1, BANDS)))
-    curve = rng.normal(0, 1, (batch, 1, 4)) @ bend * 0.35 + rng.uniform(-0.7, 0.7, (batch, 1, 1))
-    hiss = rng.uniform(-9, -4.5, (batch, 1, 1)) + rng.normal(0, 0.3, (batch, rows, BANDS))
-    noisy = torch.logaddexp(2 * (envelope + _tensor(curve, device)), 2 * _tensor(hiss, device)) / 2
+    ratio = torch.exp(_uniform(-0.18, 0.18, (batch, 1), draw))
+    envelope = warp_envelope(features.envelope, ratio.expand(batch, rows))
+    waves = torch.outer(torch.arange(1, 5, device=draw.device), torch.linspace(0, 1, BANDS, device=draw.device))
+    bends = _normal((batch, 1, 4), draw) @ torch.cos(math.pi * waves)
+    curve = 0.35 * bends + _uniform(-0.7, 0.7, (batch, 1, 1), draw)
+    hiss = _uniform(-9, -4.5, (batch, 1, 1), draw) + 0.3 * _normal((batch, rows, BANDS), draw)
+    noisy = torch.logaddexp(2 * (envelope + curve), 2 * hiss) / 2
     return Features(noisy, features.f0, features.aperiodicity)
 
 
-def resize(features: Features, tract: Tensor, rng: np.random.Generator) -> tuple[Features, Tensor]:
+def resize(features: Features, tract: Tensor, draw: torch.Generator) -> tuple[Features, Tensor]:
     """The target as a slightly larger or smaller person, so that the size stays a knob of its own."""
-    ratio = _tensor(np.exp(rng.uniform(-0.06, 0.06, tuple(tract.shape))), tract.device)
+    ratio = torch.exp(_uniform(-0.06, 0.06, tract.shape, draw))
     envelope = warp_envelope(features.envelope, ratio.expand(-1, features.f0.shape[1]))
     return Features(envelope, features.f0, features.aperiodicity), tract * ratio
 
@@ -282,18 +298,19 @@ def train_conversion(
 
     ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``conversion.safetensors``.
     """
-    trainer, chosen = Trainer(training, start), voices.choose(is_test=False)
-    device = start.adapter.typical.device
+    segments = Segments(voices, voices.choose(is_test=False), start.adapter.typical.device)
+    parallel = ParallelSpeech(voices, segments, start.encoder) if training.parallel else None
+    trainer = Trainer(training, start, segments, parallel)
     loop = Loop(
         folder, "conversion.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report
     )
-    loop.run(
-        trainer.parts(),
-        trainer.average,
-        lambda number, rng: trainer.step(number, draw_rows(voices, chosen, training, rng, device), rng),
-    )
+    loop.run(trainer.parts(), trainer.average, trainer.step)
     return trainer.average.network
 
 
-def _tensor(values: NDArray[np.float64], device: torch.device) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(device)
+def _uniform(low: float, high: float, shape: Sequence[int], draw: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(tuple(shape), generator=draw, device=draw.device)
+
+
+def _normal(shape: Sequence[int], draw: torch.Generator) -> Tensor:
+    return torch.randn(tuple(shape), generator=draw, device=draw.device)

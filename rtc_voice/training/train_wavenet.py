@@ -22,8 +22,9 @@ from rtc_voice.training.critic import SoundCritic, critic_loss, deceit_loss, hee
 from rtc_voice.training.device import fast, on
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
+from rtc_voice.training.segments import Segments
 from rtc_voice.training.train_conversion import disguise
-from rtc_voice.training.voice_data import VoiceSet, to_features
+from rtc_voice.training.voice_data import VoiceSet
 
 FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit")
 # How much of the correction is made in use. With 0.35 and 0.5 of it PLCMOS is 0.06 above what it is without (standard
@@ -89,32 +90,30 @@ class Synthesis(nn.Module):
 
 
 def draw_batch(
-    voices: VoiceSet, chosen: list[int], training: WaveNetTraining, conversion: Conversion, rng: np.random.Generator
+    segments: Segments,
+    training: WaveNetTraining,
+    conversion: Conversion,
+    rng: np.random.Generator,
+    draw: torch.Generator,
 ) -> Batch:
-    """Random segments of the recordings ``chosen``, at random levels.
+    """Random segments at random levels.
 
     Some have the features of the recording, some those that ``conversion`` gives its disguised features back.
     """
     rows = training.rows + training.warm_up_rows
-    ahead = rows + LOOKAHEAD_ROWS
-    device = conversion.adapter.typical.device
-    long_enough = [i for i in chosen if voices.entries[i].rows > ahead]
-    picked = rng.choice(long_enough, training.batch)
-    starts = [int(rng.integers(voices.entries[i].rows - ahead)) for i in picked]
-    where = list(zip(picked, starts, strict=True))
-    gain_db = torch.from_numpy(rng.uniform(-12, 4, (training.batch, 1)).astype(np.float32)).to(device)
-    embedding = _stack([_blurred(voices.embeddings[i], rng) for i in picked]).to(device)
-    tract = torch.tensor([[voices.entries[i].tract] for i in picked], dtype=torch.float32, device=device)
-    real = to_features(_stack([voices.features(i, s, ahead) for i, s in where]).to(device))
-    made = _through(conversion, real, disguise(real, rng), embedding, tract)
-    is_made = torch.from_numpy(rng.random((training.batch, 1, 1)) < training.converted).to(device)
+    at = segments.draw(training.batch, rows + LOOKAHEAD_ROWS, rng)
+    gain_db = 16 * torch.rand(training.batch, 1, generator=draw, device=draw.device) - 12
+    embedding = _blurred(segments.embeddings[at.recording], draw)
+    real = segments.features(at, rows + LOOKAHEAD_ROWS)
+    made = _through(conversion, real, disguise(real, draw), embedding, segments.tracts[at.recording])
+    is_made = torch.rand(training.batch, 1, 1, generator=draw, device=draw.device) < training.converted
     envelope = torch.where(is_made, made.envelope, real.envelope[:, :rows])
     noise = torch.where(is_made, made.aperiodicity, real.aperiodicity[:, :rows])
     return Batch(
-        Features(envelope + (gain_db * (np.log(10) / 20)).unsqueeze(-1), real.f0[:, :rows], noise),
-        _stack([voices.target(i, s, rows) for i, s in where]).to(device) * 10 ** (gain_db / 20),
+        Features(envelope + (gain_db * (math.log(10) / 20)).unsqueeze(-1), real.f0[:, :rows], noise),
+        segments.sound(at, rows) * 10 ** (gain_db / 20),
         embedding,
-        torch.tensor([voices.entries[i].band_hz for i in picked], device=device),
+        segments.band_hz[at.recording],
     )
 
 
@@ -144,10 +143,11 @@ def train_wavenet(
     """
     torch.manual_seed(0)
     trainer = _Trainer(config, training, start, conversion.adapter.typical.device)
-    chosen = voices.choose(is_test=False)
+    segments = Segments(voices, voices.choose(is_test=False), conversion.adapter.typical.device)
+    draw = torch.Generator(segments.device)
 
     def step(number: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        return trainer.step(number, draw_batch(voices, chosen, training, conversion, rng))
+        return trainer.step(number, draw_batch(segments, training, conversion, rng, draw.manual_seed(number)))
 
     Loop(folder, "wavenet.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report).run(
         trainer.parts(), trainer.average, step
@@ -199,7 +199,7 @@ class _Trainer:
         one, *others = (self.distance.spectra(sound) for sound in made[:, heard].chunk(draws))
         real = self.distance.spectra(batch.target[:, heard])
         loss, to_target = self._distances([one, *others], real, batch.band_hz)
-        critic, deceit = torch.zeros(()), torch.zeros(())
+        critic = deceit = loss.new_zeros(())
         if self.training.deceit:
             critic = self._critic_step(real, one, batch.band_hz)
             deceit = self._deceit(real, one, batch.band_hz)
@@ -209,7 +209,7 @@ class _Trainer:
         nn.utils.clip_grad_norm_(self.wavenet.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.wavenet)
-        return np.array([figure.item() for figure in (loss, to_target, critic, deceit)])
+        return torch.stack([loss, to_target, critic, deceit]).detach().double().cpu().numpy()
 
     def _distances(self, drawn: list[list[Tensor]], real: list[Tensor], band_hz: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and the distance to the recording for the log."""
@@ -242,11 +242,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTrai
         group["lr"] = training.rate * share
 
 
-def _blurred(embedding: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The embedding with some noise: those predicted from faces are never exact."""
-    noisy = embedding + rng.normal(0, 0.3 / 16, embedding.shape).astype(np.float32)
-    return noisy / np.float32(np.linalg.norm(noisy))
-
-
-def _stack(arrays: list[NDArray[np.float32]]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays))
+def _blurred(embedding: Tensor, draw: torch.Generator) -> Tensor:
+    """Embeddings with some noise: those predicted from faces are never exact."""
+    noise = torch.randn(embedding.shape, generator=draw, device=draw.device)
+    return nn.functional.normalize(embedding + 0.3 / 16 * noise, dim=-1)

@@ -84,7 +84,7 @@ def open_voice_set(folder: Path) -> VoiceSet:
     if not (folder / "index.json").is_file():
         raise InputError(f"no voice set in {folder}", "build it first")
     entries = [Entry(**entry) for entry in json.loads((folder / "index.json").read_text())]
-    load = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("sound", "rows", "embeddings")}
+    load = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("sound", "rows", "embeddings")}
     return VoiceSet(entries, load["sound"], load["rows"], load["embeddings"])
 
 
