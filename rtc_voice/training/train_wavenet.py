@@ -19,7 +19,7 @@ from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
 from rtc_voice.training.checkpoint import Average
 from rtc_voice.training.critic import SoundCritic, critic_loss, deceit_loss, heeded, unlearning
-from rtc_voice.training.device import fast, on
+from rtc_voice.training.device import on
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
 from rtc_voice.training.segments import Segments
@@ -86,7 +86,7 @@ class Synthesis(nn.Module):
         state = self.wavenet.init_state(batch)
         state["bias"] = self.wavenet.voice_bias(embedding)
         correction = self.wavenet.step(made, conditioning(features), loudness(features), state)
-        return made[:, 0] + correction.float()
+        return made[:, 0] + correction
 
 
 def draw_batch(
@@ -169,7 +169,7 @@ class _Trainer:
     def __init__(
         self, config: WaveNetConfig, training: WaveNetTraining, start: WaveNet | None, device: torch.device
     ) -> None:
-        self.training, self.device = training, device
+        self.training = training
         self.synthesis, self.distance = Synthesis(config).to(device), SpectralDistance(AUDIO.sample_rate).to(device)
         self.wavenet, self.critic = self.synthesis.wavenet, SoundCritic(AUDIO.sample_rate).to(device)
         if start is not None:
@@ -193,8 +193,7 @@ class _Trainer:
         _set_rate(self.optimizer, number, self.training)
         draws = 2 if self.training.apart else 1
         drawn = batch.features.each(lambda t: torch.cat([t] * draws))
-        with fast(self.device):
-            made = self.synthesis(drawn, torch.cat([batch.embedding] * draws), self.draw.manual_seed(number))
+        made = self.synthesis(drawn, torch.cat([batch.embedding] * draws), self.draw.manual_seed(number))
         heard = slice(self.training.warm_up_rows * AUDIO.hop, None)
         one, *others = (self.distance.spectra(sound) for sound in made[:, heard].chunk(draws))
         real = self.distance.spectra(batch.target[:, heard])
@@ -219,15 +218,14 @@ class _Trainer:
         return loss, loss.detach()
 
     def _critic_step(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> Tensor:
-        with fast(self.device):
-            loss = critic_loss(self.critic(real, band_hz), self.critic([one.detach() for one in made], band_hz))
+        loss = critic_loss(self.critic(real, band_hz), self.critic([one.detach() for one in made], band_hz))
         self.against.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.against.step()
         return loss.detach()
 
     def _deceit(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> Tensor:
-        with fast(self.device), unlearning(self.critic):
+        with unlearning(self.critic):
             with torch.no_grad():
                 wanted = self.critic(real, band_hz)
             return deceit_loss(wanted, self.critic(made, band_hz))
