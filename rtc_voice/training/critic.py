@@ -10,6 +10,7 @@ from rtc_voice.speech.envelope import BANDS, HEARD_BANDS, level
 from rtc_voice.training.losses import FLOOR, N_FFTS
 
 _CHANNELS = 16
+_PERIODS = (2, 3, 5, 7, 11)  # samples, HiFi-GAN's
 _RESOLUTIONS = N_FFTS[1:]  # the shortest shows no harmonics
 _SLOPE = 0.2  # of the rectifiers below zero
 _SOFTEST = -6.0  # of an envelope relative to its level: what is softer is not shown
@@ -69,6 +70,43 @@ class SoundCritic(nn.Module):
         hz = torch.arange(amplitude.shape[-1], device=amplitude.device) * (self.sample_rate / n_fft)
         is_known = (hz < band_hz.unsqueeze(-1)).unsqueeze(1)
         return torch.log(amplitude * is_known + FLOOR) / 2
+
+
+class PeriodCritic(nn.Module):
+    """Scores sound ``[B, T]`` folded at ``period`` samples."""
+
+    def __init__(self, period: int) -> None:
+        super().__init__()
+        self.period = period
+        sizes = [1, _CHANNELS, 2 * _CHANNELS, 4 * _CHANNELS, 8 * _CHANNELS]
+        layers = [nn.Conv2d(a, b, (5, 1), (3, 1), (2, 0)) for a, b in zip(sizes, sizes[1:], strict=False)]
+        layers.append(nn.Conv2d(sizes[-1], 1, (3, 1), padding=(1, 0)))
+        self.layers = nn.ModuleList(nn.utils.parametrizations.weight_norm(layer) for layer in layers)
+
+    def forward(self, sound: Tensor) -> Found:
+        """What each layer finds."""
+        whole = sound[:, : sound.shape[1] // self.period * self.period]
+        x, found = whole.view(len(sound), 1, -1, self.period), []
+        for layer in self.layers:
+            x = layer(x)
+            found.append(x)
+            x = nn.functional.leaky_relu(x, _SLOPE)
+        return found
+
+
+class WaveCritic(nn.Module):
+    """Judges the wave itself, where spectra do not show the phases of the harmonics: a buzz.
+
+    The multi-period discriminator of HiFi-GAN (Kong et al. 2020, https://arxiv.org/abs/2010.05646), and small.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judges = nn.ModuleList(PeriodCritic(period) for period in _PERIODS)
+
+    def forward(self, sound: Tensor) -> list[Found]:
+        """What each judge finds in ``[B, T]`` of unit power."""
+        return [judge(sound) for judge in self.judges]
 
 
 class EnvelopeCritic(nn.Module):

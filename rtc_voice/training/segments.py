@@ -60,4 +60,4 @@ class Segments:
     def _numbers(self, at: Place, rows: int) -> Tensor:
         first = self._first[at.recording] + at.start
         numbers: Tensor = first.unsqueeze(1) + torch.arange(rows, device=self.device)
-        return numbers
+        return numbers.clamp(max=len(self._rows) - 1)  # a segment may reach beyond the last recording

@@ -18,15 +18,23 @@ from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
 from rtc_voice.training.checkpoint import Average
-from rtc_voice.training.critic import SoundCritic, critic_loss, deceit_loss, heeded, unlearning
+from rtc_voice.training.critic import (
+    SoundCritic,
+    WaveCritic,
+    critic_loss,
+    deceit_loss,
+    heeded,
+    unbelieved,
+    unlearning,
+)
 from rtc_voice.training.device import on
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
 from rtc_voice.training.segments import Segments
 from rtc_voice.training.train_conversion import disguise
-from rtc_voice.training.voice_data import VoiceSet
+from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
-FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit")
+FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit", "wave_critic", "wave_deceit")
 # How much of the correction is made in use. With 0.35 and 0.5 of it PLCMOS is 0.06 above what it is without (standard
 # error 0.015), with 0.7 0.03 (12 spoken and 12 typed clips), with all of it 0.06 below (6 and 6); DNSMOS is the same.
 HEEDED = 0.4
@@ -46,6 +54,7 @@ class WaveNetTraining:
     # is heard with one draw of noise, not two: how much of it there should be is then left to the critic.
     apart: float = 0.6
     deceit: float = 0.0  # weight of what the critic finds unlike a recording
+    wave_deceit: float = 0.0  # the same of a critic of waves, which only recordings of full band are shown to
     critic_rate: float = 5e-4
     log_every: int = 25
     save_every: int = 200
@@ -176,7 +185,9 @@ class _Trainer:
             self.wavenet.load_state_dict(start.state_dict())
         self.average, self.draw = Average(self.wavenet), torch.Generator()
         self.optimizer = torch.optim.AdamW(self.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
-        self.against = torch.optim.AdamW(self.critic.parameters(), lr=training.critic_rate, betas=(0.8, 0.95))
+        self.ear = WaveCritic().to(device)
+        critics = [*self.critic.parameters(), *self.ear.parameters()]
+        self.against = torch.optim.AdamW(critics, lr=training.critic_rate, betas=(0.8, 0.95))
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """All that a checkpoint holds."""
@@ -184,6 +195,7 @@ class _Trainer:
             "wavenet": self.wavenet,
             "average": self.average.network,
             "critic": self.critic,
+            "ear": self.ear,
             "optimizer": self.optimizer,
             "against": self.against,
         }
@@ -198,17 +210,24 @@ class _Trainer:
         one, *others = (self.distance.spectra(sound) for sound in made[:, heard].chunk(draws))
         real = self.distance.spectra(batch.target[:, heard])
         loss, to_target = self._distances([one, *others], real, batch.band_hz)
-        critic = deceit = loss.new_zeros(())
+        critic = deceit = wave_critic = wave_deceit = loss.new_zeros(())
         if self.training.deceit:
-            critic = self._critic_step(real, one, batch.band_hz)
-            deceit = self._deceit(real, one, batch.band_hz)
+            critic, deceit = self._deceit(real, one, batch.band_hz)
             loss = loss + self.training.deceit * heeded(number) * deceit
+        if self.training.wave_deceit:
+            is_full = batch.band_hz == FULL_BAND_HZ
+            sounds = (
+                sound[is_full, self.training.warm_up_rows * AUDIO.hop :]
+                for sound in (batch.target, made[: len(is_full)])
+            )
+            wave_critic, wave_deceit = self._wave_deceit(*sounds)
+            loss = loss + self.training.wave_deceit * heeded(number) * wave_deceit
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.wavenet.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.wavenet)
-        return torch.stack([loss, to_target, critic, deceit]).detach().double().cpu().numpy()
+        return torch.stack([loss, to_target, critic, deceit, wave_critic, wave_deceit]).detach().double().cpu().numpy()
 
     def _distances(self, drawn: list[list[Tensor]], real: list[Tensor], band_hz: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and the distance to the recording for the log."""
@@ -217,18 +236,27 @@ class _Trainer:
         loss = self.distance(drawn[0], real, band_hz).mean()
         return loss, loss.detach()
 
-    def _critic_step(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> Tensor:
+    def _deceit(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> tuple[Tensor, Tensor]:
+        """A step of the critic of spectra, and what it then holds against what was made."""
         loss = critic_loss(self.critic(real, band_hz), self.critic([one.detach() for one in made], band_hz))
-        self.against.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.against.step()
-        return loss.detach()
-
-    def _deceit(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> Tensor:
+        self._learn(loss)
         with unlearning(self.critic):
             with torch.no_grad():
                 wanted = self.critic(real, band_hz)
-            return deceit_loss(wanted, self.critic(made, band_hz))
+            return loss.detach(), deceit_loss(wanted, self.critic(made, band_hz))
+
+    def _wave_deceit(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the critic of waves; the phases of the two are not alike, so its layers are not compared."""
+        power = real.square().mean(dim=1, keepdim=True).clamp(min=1e-8).sqrt()
+        loss = critic_loss(self.ear(real / power), self.ear(made.detach() / power))
+        self._learn(loss)
+        with unlearning(self.ear):
+            return loss.detach(), unbelieved(self.ear(made / power))
+
+    def _learn(self, loss: Tensor) -> None:
+        self.against.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.against.step()
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:
