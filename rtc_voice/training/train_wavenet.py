@@ -247,6 +247,8 @@ class _Trainer:
 
     def _wave_deceit(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """The same of the critic of waves; the phases of the two are not alike, so its layers are not compared."""
+        if not len(real):
+            return made.new_zeros(()), made.new_zeros(())
         power = real.square().mean(dim=1, keepdim=True).clamp(min=1e-8).sqrt()
         loss = critic_loss(self.ear(real / power), self.ear(made.detach() / power))
         self._learn(loss)
