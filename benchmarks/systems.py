@@ -14,7 +14,7 @@ from rtc_voice.offline import convert
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
 from rtc_voice.speech.streaming import put_rows
-from rtc_voice.synthesis.chain import VoiceChain, conditioning, load_chain, loudness, source_and_filter
+from rtc_voice.synthesis.chain import VoiceChain, load_chain, source_and_filter
 from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker, warp_envelope
 from rtc_voice.voices.types import Voice
 
@@ -68,7 +68,7 @@ def _whole() -> VoiceChain:
 def _mute() -> VoiceChain:
     """The chain with a WaveNet that corrects nothing."""
     chain = load_chain()
-    chain.wavenet.run = lambda signals, features, loudness, state: torch.zeros_like(signals[:, 0])
+    chain.correct = lambda signals, features, state: torch.zeros_like(signals[:, 0])
     return chain
 
 
@@ -119,6 +119,6 @@ def _synthesis(chain: VoiceChain, features: Features, voice: Voice) -> Samples:
     state = chain.init_state(1)
     chain.set_voice(voice, state, 0)
     signals = source_and_filter(chain.excitation, chain.filter, features, state["excitation"], state["filter"])
-    correction = chain.wavenet.run(signals, conditioning(features), loudness(features), state["wavenet"])
+    correction = chain.correct(signals, features, state["wavenet"])
     made: Samples = (signals[:, 0] + correction)[0].clamp(-1, 1).numpy()
     return made

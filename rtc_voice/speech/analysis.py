@@ -1,9 +1,8 @@
 """Speech as rows of features, one per hop, from the past only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
@@ -24,15 +23,13 @@ class Features:
     f0: Tensor  # Hz, 0 where unvoiced, ``[B, F]``
     aperiodicity: Tensor  # share of noise in [0, 1], ``[B, F, 6]``
 
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Envelope, F0 and aperiodicity."""
+        return self.envelope, self.f0, self.aperiodicity
+
     def each(self, change: Callable[[Tensor], Tensor]) -> "Features":
         """The features with ``change`` made to each tensor."""
-        return Features(change(self.envelope), change(self.f0), change(self.aperiodicity))
-
-
-def joined(parts: Sequence[Features]) -> Features:
-    """Features one after the other in time."""
-    rows = ([part.envelope for part in parts], [part.f0 for part in parts], [part.aperiodicity for part in parts])
-    return Features(*(torch.cat(tensors, dim=1) for tensors in rows))
+        return Features(*map(change, self.tensors()))
 
 
 class SpeechAnalysis(nn.Module):

@@ -28,7 +28,7 @@ def mel_to_hz(mel: Tensor) -> Tensor:
 
 def level(envelope: Tensor) -> Tensor:
     """Log of the root mean square of the bands, ``[..., N]`` to ``[...]``."""
-    return 0.5 * (torch.logsumexp(2 * envelope, dim=-1) - math.log(envelope.shape[-1]))
+    return 0.5 * torch.log(torch.exp(2 * envelope).mean(dim=-1))
 
 
 _HEARD_HZ = 7500.0  # what wide-band recordings have; above it only their sample rate would be learnt

@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
-from rtc_voice.speech.analysis import Features, SpeechAnalysis, joined
-from rtc_voice.speech.envelope import level
+from rtc_voice.speech.analysis import Features, SpeechAnalysis
 from rtc_voice.speech.streaming import State, put_rows
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.excitation import Excitation
@@ -25,8 +24,10 @@ CONVERSION_WEIGHTS = _ASSETS / "conversion.safetensors"
 WAVENET_WEIGHTS = _ASSETS / "wavenet.safetensors"
 WAVENET_GRAPH = _ASSETS / "wavenet.onnx"
 # By the hops that a graph takes at once, the most first: what moves row by row is unrolled in it.
-FEATURES_GRAPHS = {hops: _ASSETS / f"features{hops}.onnx" for hops in (2, 1)}
-FEATURES_STATE = ("analysis", "map", "conversion")  # what they move
+SOURCE_GRAPHS = {hops: _ASSETS / f"source{hops}.onnx" for hops in (2, 1)}
+SOURCE_STATE = ("analysis", "map", "conversion", "excitation")  # what they move
+Source = tuple[Features, Tensor, Tensor]
+"""What to say, and the pulses and the noise to say it with, ``[B, T]`` each."""
 
 
 class VoiceChain(nn.Module):
@@ -45,7 +46,9 @@ class VoiceChain(nn.Module):
         self.excitation = Excitation(config.sample_rate, config.hop)
         self.filter = MinimumPhaseFilter(config.sample_rate, config.hop)
         self.wavenet = WaveNet(wavenet, config.hop)
-        self.run: Callable[[Tensor, State], Features] = self.features  # unless an exported step stands in
+        # Unless exported steps stand in for them.
+        self.run: Callable[[Tensor, State], Source] = self.source
+        self.correct: Callable[[Tensor, Features, State], Tensor] = self.correction
 
     @property
     def lookahead(self) -> int:
@@ -91,14 +94,23 @@ class VoiceChain(nn.Module):
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
-        features = self.run(chunk, {name: state[name] for name in FEATURES_STATE})
-        signals = source_and_filter(self.excitation, self.filter, features, state["excitation"], state["filter"])
-        return signals[:, 0] + self.wavenet.run(signals, conditioning(features), loudness(features), state["wavenet"])
+        features, pulses, noise = self.run(chunk, {name: state[name] for name in SOURCE_STATE})
+        speech = self.filter.step(pulses, noise, features, state["filter"])
+        return speech + self.correct(torch.stack([speech, pulses], dim=1), features, state["wavenet"])
+
+    def source(self, chunk: Tensor, state: State) -> Source:
+        """What the next ``[B, T]`` samples shall sound like in the voices of the rows, and what goes to the filter."""
+        features = self.features(chunk, state)
+        return features, *self.excitation.step(features.f0, state["excitation"])
 
     def features(self, chunk: Tensor, state: State) -> Features:
         """What the next ``[B, T]`` samples shall sound like in the voices of the rows."""
         moved = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
         return self.map.shape(self.conversion.step(moved, state["conversion"]), state["map"])
+
+    def correction(self, signals: Tensor, features: Features, state: State) -> Tensor:
+        """What the WaveNet adds to the first of ``signals`` ``[B, 2, T]``, speech and pulses, ``[B, T]``."""
+        return self.wavenet.step(signals, conditioning(features), loudness(features), state)
 
     def forward(self, samples: Tensor) -> Tensor:
         """A whole signal ``[B, T]`` in an average voice."""
@@ -108,24 +120,26 @@ class VoiceChain(nn.Module):
 def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU."""
     chain = load_torch_chain(config)
-    chain.run = _in_pieces({hops * config.hop: ExportedStep(path) for hops, path in FEATURES_GRAPHS.items()})
+    chain.run = _in_pieces({hops * config.hop: ExportedStep(path) for hops, path in SOURCE_GRAPHS.items()})
     wavenet = ExportedStep(WAVENET_GRAPH)
-    chain.wavenet.run = lambda *inputs_and_state: wavenet(*inputs_and_state)[0]
+    chain.correct = lambda signals, features, state: wavenet(signals, *features.tensors(), state)[0]
     return chain
 
 
-def _in_pieces(graphs: dict[int, ExportedStep]) -> Callable[[Tensor, State], Features]:
-    """``features`` by graphs for so many samples, the most first and the last for one hop."""
+def _in_pieces(graphs: dict[int, ExportedStep]) -> Callable[[Tensor, State], Source]:
+    """``source`` by graphs for so many samples, the most first and the last for one hop."""
 
-    def features(chunk: Tensor, state: State) -> Features:
-        made = []
+    def source(chunk: Tensor, state: State) -> Source:
+        made: list[list[Tensor]] = []
         for samples, graph in graphs.items():
             while chunk.shape[1] >= samples:
-                made.append(Features(*graph(chunk[:, :samples], state)))
+                made.append(graph(chunk[:, :samples], state))
                 chunk = chunk[:, samples:]
-        return made[0] if len(made) == 1 else joined(made)
+        whole = made[0] if len(made) == 1 else [torch.cat(parts, dim=1) for parts in zip(*made, strict=True)]
+        envelope, f0, shares, pulses, noise = whole
+        return Features(envelope, f0, shares), pulses, noise
 
-    return features
+    return source
 
 
 def load_torch_chain(config: AudioConfig = AUDIO) -> VoiceChain:
@@ -159,12 +173,11 @@ def source_and_filter(
 
 def loudness(features: Features) -> Tensor:
     """Root mean square of the sound that each row describes, about, ``[B, F]``."""
-    return torch.exp(level(features.envelope))
+    return torch.sqrt(torch.exp(2 * features.envelope).mean(dim=-1))
 
 
 def conditioning(features: Features) -> Tensor:
     """The features as rows of about unit size for a network, ``[B, F, BANDS + 7]``."""
-    is_voiced = features.f0 > 0
-    pitch = torch.where(is_voiced, torch.log2(features.f0.clamp(min=1) / 160), torch.zeros_like(features.f0))
+    pitch = torch.log2(features.f0 / 160 + (features.f0 <= 0))  # 0 where unvoiced
     level = features.envelope / math.log(10) + 2
     return torch.cat([level, features.aperiodicity, pitch.unsqueeze(-1)], dim=-1)

@@ -119,7 +119,7 @@ class Adapter(nn.Module):
             state: moved in place; ``state["film"]`` says whose voice.
         """
         is_voiced = (features.f0 > 0).to(content.dtype)
-        pitch = is_voiced * torch.log2(features.f0.clamp(min=1) / 160)
+        pitch = torch.log2(features.f0 / 160 + (features.f0 <= 0))  # 0 where unvoiced
         loudness = level(features.envelope[..., :HEARD_BANDS])
         known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=-1)
         rows = torch.cat([content, known, features.aperiodicity], dim=-1)

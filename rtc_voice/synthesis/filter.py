@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
-from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel
+from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, hz_to_mel, mel_to_hz
 from rtc_voice.speech.streaming import State
 
 _N_FFT = 1024
@@ -27,9 +27,8 @@ class MinimumPhaseFilter(nn.Module):
     """
 
     hiss: Tensor
-    expand: Tensor
     spread: Tensor
-    fold: Tensor
+    to_response: Tensor
     fade: Tensor
 
     def __init__(self, sample_rate: int, hop: int, hiss: Sequence[float] = HISS) -> None:
@@ -37,16 +36,14 @@ class MinimumPhaseFilter(nn.Module):
         self.hop = hop
         bins = torch.arange(_N_FFT // 2 + 1, dtype=torch.float64) * sample_rate / _N_FFT
         top = hz_to_mel(torch.tensor(sample_rate / 2, dtype=torch.float64))
+        points = mel_to_hz(torch.linspace(0, top.item(), BANDS, dtype=torch.float64))
         edges = torch.tensor(APERIODICITY_EDGES_HZ, dtype=torch.float64)
-        fold = torch.zeros(_N_FFT, dtype=torch.float64)
-        fold[0] = fold[_N_FFT // 2] = 1
-        fold[1 : _N_FFT // 2] = 2
+        expand = _interpolation(hz_to_mel(bins) / top * (BANDS - 1), BANDS)
         fade = (torch.arange(hop, dtype=torch.float64) + 0.5) / hop
         for name, value in {
             "hiss": torch.tensor(hiss),
-            "expand": _interpolation(hz_to_mel(bins) / top * (BANDS - 1), BANDS),
-            "spread": _interpolation(_between(bins, (edges[:-1] + edges[1:]) / 2), len(edges) - 1),
-            "fold": fold,
+            "spread": _interpolation(_between(points, (edges[:-1] + edges[1:]) / 2), len(edges) - 1).T,
+            "to_response": _log_responses(expand.T),
             "fade": fade,
         }.items():
             self.register_buffer(name, value.float(), persistent=False)
@@ -98,17 +95,11 @@ class MinimumPhaseFilter(nn.Module):
 
     def _responses(self, envelope: Tensor, shares: Tensor) -> Tensor:
         """Complex responses for pulses and for noise, ``[2, B, F + 1, bins]``."""
-        noise_share = (shares @ self.spread.T).clamp(0, 1)
-        log_amplitude = (envelope @ self.expand.T).unsqueeze(0) + 0.5 * torch.stack(
-            [torch.log(1 - noise_share + FLOOR), torch.log(noise_share + FLOOR)]
-        )
-        cepstrum = torch.fft.irfft(
-            log_amplitude.to(torch.complex64 if envelope.dtype == torch.float32 else torch.complex128), _N_FFT
-        )
-        log_response = torch.fft.rfft(cepstrum * self.fold)
+        share = (shares @ self.spread).clamp(0, 1)
+        log_response = (envelope + 0.5 * torch.log(torch.stack([1 - share, share]) + FLOOR)) @ self.to_response
+        log_amplitude, phase = log_response.chunk(2, dim=-1)
         # 512 samples of response and 240 of excitation fit the transform: nothing wraps around.
-        response = torch.polar(torch.exp(log_response.real), log_response.imag)
-        impulse = torch.fft.irfft(response, _N_FFT)[..., : _N_FFT // 2]
+        impulse = torch.fft.irfft(torch.polar(torch.exp(log_amplitude), phase), _N_FFT)[..., : _N_FFT // 2]
         cut: Tensor = torch.fft.rfft(impulse, _N_FFT)
         return cut
 
@@ -128,6 +119,18 @@ class MinimumPhaseFilter(nn.Module):
             tail.copy_(joined[:, self.hop :])
             out.append(joined[:, : self.hop])
         return torch.stack(out, dim=1).reshape(batch, hops * self.hop)
+
+
+def _log_responses(log_amplitudes: Tensor) -> Tensor:
+    """Log amplitude and phase ``[N, 2 * bins]`` of the minimum-phase filters with ``log_amplitudes`` ``[N, bins]``.
+
+    Both are sums over what the amplitude is made of, so those of the bands say those of every envelope.
+    """
+    cepstrum = torch.fft.irfft(log_amplitudes.to(torch.complex128), _N_FFT)
+    cepstrum[:, 1 : _N_FFT // 2] *= 2
+    cepstrum[:, _N_FFT // 2 + 1 :] = 0
+    folded = torch.fft.rfft(cepstrum)
+    return torch.cat([folded.real, folded.imag], dim=-1)
 
 
 def _between(values: Tensor, knots: Tensor) -> Tensor:

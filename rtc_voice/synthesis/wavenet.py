@@ -1,6 +1,5 @@
 """The causal WaveNet that corrects what source and filter cannot say."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +54,6 @@ class WaveNet(nn.Module):
         self.direct = nn.Linear(c, config.fold, bias=False)
         for weight in (*self.out.parameters(), *self.direct.parameters()):
             nn.init.zeros_(weight)
-        self.run: Callable[..., Tensor] = self.step  # unless an exported step stands in
 
     @property
     def receptive_field(self) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.streaming import State, map_state
-from rtc_voice.synthesis.chain import FEATURES_GRAPHS, FEATURES_STATE, WAVENET_GRAPH, load_torch_chain
+from rtc_voice.synthesis.chain import SOURCE_GRAPHS, SOURCE_STATE, WAVENET_GRAPH, Source, load_torch_chain
 from rtc_voice.synthesis.exported import tensors
 
 MAX_BATCH, MAX_HOPS = 64, 512
@@ -22,17 +22,26 @@ def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     hops = torch.export.Dim("hops", min=1, max=MAX_HOPS)
     state = chain.init_state(2)
-    moved = {name: state[name] for name in FEATURES_STATE}
-    for count, path in FEATURES_GRAPHS.items():
+    moved = {name: state[name] for name in SOURCE_STATE}
+    for count, path in SOURCE_GRAPHS.items():
         progress(f"writing {path.name}")
         chunk = torch.randn(2, count * chain.config.hop)
-        export_step(chain, lambda *inputs: _tensors_of(chain.features(*inputs)), [chunk], [{0: batch}], moved, path)
+        export_step(chain, lambda *inputs: _tensors_of(chain.source(*inputs)), [chunk], [{0: batch}], moved, path)
     progress(f"writing {WAVENET_GRAPH.name}")
-    wavenet = chain.wavenet
-    hop, config = wavenet.hop, wavenet.config
-    inputs = [torch.randn(2, config.inputs, 3 * hop), torch.randn(2, 3, config.features), torch.rand(2, 3)]
-    shapes = [{0: batch, 2: hop * hops}, {0: batch, 1: hops}, {0: batch, 1: hops}]
-    export_step(wavenet, lambda *inputs: (wavenet.step(*inputs),), inputs, shapes, wavenet.init_state(2), WAVENET_GRAPH)
+    hop, config = chain.config.hop, chain.wavenet.config
+    features = chain.features(torch.zeros(2, 3 * hop), moved).tensors()
+    inputs = [torch.randn(2, config.inputs, 3 * hop), *features]
+    shapes = [{0: batch, 2: hop * hops}, *({0: batch, 1: hops} for _ in features)]
+    export_step(
+        chain,
+        lambda signals, envelope, f0, shares, state: (
+            chain.correction(signals, Features(envelope, f0, shares), state),
+        ),
+        inputs,
+        shapes,
+        state["wavenet"],
+        WAVENET_GRAPH,
+    )
 
 
 def export_step(
@@ -73,8 +82,9 @@ def export_step(
     program.save(str(path))
 
 
-def _tensors_of(features: Features) -> tuple[Tensor, ...]:
-    return features.envelope, features.f0, features.aperiodicity
+def _tensors_of(source: Source) -> tuple[Tensor, ...]:
+    features, pulses, noise = source
+    return *features.tensors(), pulses, noise
 
 
 class _Functional(nn.Module):

@@ -33,6 +33,7 @@ from rtc_voice.training.speaker_loss import SpeakerLoss
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
 _HEARD_ROWS = 380  # of typed speech for a segment of parallel speech: the other may speak half as fast again
+_BLUR = 0.4  # size of the noise that is added to embeddings: two recordings of one speaker are as far apart
 _SETTLED_ROWS = 30  # of a segment in another's voice that are not judged: its networks start from silence
 FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept", "doubt", "deceit", "parallel")
 
@@ -120,7 +121,7 @@ class Trainer:
         clean = encoder.step(disguise(batch.features, self.chance), encoder.init_state(len(tract)))
         content = clean + self.training.content_noise * _normal(clean.shape, self.chance)
         state = adapter.init_state(len(tract))
-        state["film"] = adapter.film(batch.embedding, tract)
+        state["film"] = adapter.film(self._blurred(batch.embedding), tract)
         late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
         made = adapter.step(content[:, LOOKAHEAD_ROWS:], late, state)
         self._critics_step(content.detach(), batch, made.envelope.detach(), late.envelope)
@@ -146,16 +147,16 @@ class Trainer:
         return figures.detach().double().cpu().numpy()
 
     def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Half of the batch in the voices of the other half.
+        """Half of the batch in the voices of the other half and in voices between them.
 
         Returns:
             Loss and cosine of the likeness, the content lost, and how little the critic believes the envelopes.
         """
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
         count, rows = self.training.exchanged, batch.features.f0.shape[1]
-        embedding, tract = batch.embedding[-count:], batch.tract[-count:]
+        embedding, tract, log_f0 = self._between(batch, count)
         said = batch.features.each(lambda t: t[:count, : rows - LOOKAHEAD_ROWS])
-        shift = batch.log_f0[-count:] - batch.log_f0[:count]
+        shift = log_f0 - batch.log_f0[:count]
         moved = Features(said.envelope, (said.f0 * shift.exp()).clamp(0, CEILING_HZ), said.aperiodicity)
         state = adapter.init_state(count)
         state["film"] = adapter.film(embedding, tract)
@@ -169,6 +170,24 @@ class Trainer:
             doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
         return unlike, like, (again - said_content).abs().mean(), doubt
 
+    def _between(self, batch: RowBatch, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Embedding, tract and log F0 of the batch's last ``count`` voices, every other a blend of two.
+
+        Those of the training are few; between them lie those that will be asked for.
+        """
+        share = _uniform(0, 1, (count, 1), self.chance)
+        share[::2] = 0
+
+        def blend(values: Tensor) -> Tensor:
+            mine = values[-count:]
+            return torch.lerp(mine, mine.roll(1, 0), share)
+
+        return nn.functional.normalize(blend(batch.embedding), dim=-1), blend(batch.tract), blend(batch.log_f0)
+
+    def _blurred(self, embedding: Tensor) -> Tensor:
+        noise = _normal(embedding.shape, self.chance) * (_BLUR / embedding.shape[-1] ** 0.5)
+        return nn.functional.normalize(embedding + noise, dim=-1)
+
     def _parallel(self, parallel: ParallelSpeech, rng: np.random.Generator) -> Tensor:
         """How far typed sentences in other people's voices are from those people saying them."""
         rows, (encoder, adapter) = self.training.rows, (self.conversion.encoder, self.conversion.adapter)
@@ -179,7 +198,7 @@ class Trainer:
         content = content + self.training.content_noise * _normal(content.shape, self.chance)
         at = (path + LOOKAHEAD_ROWS).clamp(max=_HEARD_ROWS - 1).unsqueeze(-1).expand(-1, -1, content.shape[-1])
         state = adapter.init_state(len(path))
-        state["film"] = adapter.film(said.embedding, said.tract)
+        state["film"] = adapter.film(self._blurred(said.embedding), said.tract)
         made = adapter.step(content.gather(1, at), said.features, state)
         envelope, _, noise = reconstruction(made, said.features, said.is_full_band)
         return envelope + 0.5 * noise
