@@ -27,6 +27,10 @@ class ParallelSpeech:
         content = {int(i): _content(voices, segments.chosen[i], encoder) for i in np.unique(self.pairs)}
         self._rows = [_warped(content[int(typed)], content[int(spoken)]) for typed, spoken in self.pairs]
 
+    def has(self, rows: int) -> bool:
+        """Whether any pair is longer than ``rows``."""
+        return any(len(path) > rows for path in self._rows)
+
     def draw(self, count: int, rows: int, heard: int, rng: np.random.Generator) -> tuple[Place, Place, Tensor]:
         """Segments of a sentence spoken, and of the same typed.
 

@@ -59,8 +59,8 @@ class ConversionTraining:
     save_every: int = 200
 
 
-# Words first, then less of the speaker, then the words that this cost; then the likeness, and finer content again; at
-# last what a critic finds too smooth.
+# Words first, then less of the speaker, then the words that this cost; then the likeness, and finer content again; then
+# what a critic finds too smooth; at last how others say what is typed.
 STAGES = (
     ConversionTraining(steps=1600, rate=1e-3, content_noise=0.15, speaker=0.0),
     ConversionTraining(steps=700, rate=7e-4, content_noise=0.4, speaker=1.5),
@@ -68,6 +68,9 @@ STAGES = (
     ConversionTraining(steps=900, rate=6e-4, content_noise=0.2, speaker=0.7, likeness=1.0, kept=1.0),
     ConversionTraining(steps=220, rate=4e-4, content_noise=0.1, speaker=0.3, likeness=1.0, kept=1.0),
     ConversionTraining(steps=1000, rate=5e-4, content_noise=0.1, speaker=0.5, likeness=1.0, kept=1.0, deceit=0.1),
+    ConversionTraining(
+        steps=2300, rate=6e-4, content_noise=0.1, speaker=0.5, likeness=1.0, kept=1.0, deceit=0.1, parallel=1.0
+    ),
 )
 
 
@@ -319,7 +322,7 @@ def train_conversion(
     """
     segments = Segments(voices, voices.choose(is_test=False), start.adapter.typical.device)
     parallel = ParallelSpeech(voices, segments, start.encoder) if training.parallel else None
-    trainer = Trainer(training, start, segments, parallel)
+    trainer = Trainer(training, start, segments, parallel if parallel and parallel.has(training.rows) else None)
     loop = Loop(
         folder, "conversion.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report
     )

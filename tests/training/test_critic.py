@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rtc_voice.errors import InputError
-from rtc_voice.training.critic import SoundCritic, critic_loss, deceit_loss
+from rtc_voice.training.critic import SoundCritic, WaveCritic, critic_loss, deceit_loss, unbelieved
 from rtc_voice.training.device import find_device
 from rtc_voice.training.losses import SpectralDistance
 
@@ -44,6 +44,23 @@ def test_the_critic_learns_to_tell_and_can_be_deceived() -> None:
         deceit_loss(wanted, critic(spectra(sound), FULL)) for sound in (hum(300), 0.1 * torch.randn(2, RATE // 2))
     )
     assert near < 0.5 * far
+
+
+def test_the_critic_of_waves_tells_what_spectra_do_not_show() -> None:
+    torch.manual_seed(0)
+    critic = WaveCritic()
+    optimizer = torch.optim.Adam(critic.parameters(), 2e-3)
+    time = torch.arange(RATE // 4) / RATE
+    harmonics = torch.arange(1, 20).unsqueeze(1)
+    pulses = torch.cos(2 * torch.pi * 150 * harmonics * time).mean(dim=0, keepdim=True) * 6
+    smeared = torch.cos(2 * torch.pi * 150 * harmonics * time + harmonics**2).mean(dim=0, keepdim=True) * 6
+    for _ in range(20):
+        loss = critic_loss(critic(pulses), critic(smeared))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert loss.item() < 0.3  # at chance 0.5
+    assert unbelieved(critic(smeared)) > 2 * unbelieved(critic(pulses))
 
 
 def test_nothing_above_the_band_of_a_recording_is_shown() -> None:
