@@ -89,7 +89,9 @@ def _moved(samples: Samples, wanted: Voice, *, with_formants: bool) -> Samples:
         pitch = chain.map.speaker_pitch
         mean, _ = pitch.step(heard, pitch.init_state(1))
         own = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
-        moved = Features(warp_envelope(heard.envelope, wanted.tract / own), moved.f0, moved.aperiodicity)
+        moved = Features(
+            warp_envelope(heard.envelope, wanted.tract / own.to(heard.envelope.dtype)), moved.f0, moved.aperiodicity
+        )
     return _synthesis(chain, moved, wanted)
 
 
