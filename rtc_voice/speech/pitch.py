@@ -97,6 +97,11 @@ class PitchTracker(nn.Module):
         return (self.sample_rate / period).clamp(FLOOR_HZ, CEILING_HZ), at.clamp(0, 1)
 
 
+def octaves(f0: Tensor) -> Tensor:
+    """F0 as networks are given it: octaves above 160 Hz, 0 where unvoiced."""
+    return torch.log2(f0 / 160 + (f0 <= 0))
+
+
 def semitones(count: float) -> float:
     """Natural log of the frequency ratio of ``count`` semitones."""
     return count * math.log(2) / 12

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
 from rtc_voice.speech.analysis import Features, SpeechAnalysis
+from rtc_voice.speech.pitch import octaves
 from rtc_voice.speech.streaming import State, put_rows
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.excitation import Excitation
@@ -178,6 +179,5 @@ def loudness(features: Features) -> Tensor:
 
 def conditioning(features: Features) -> Tensor:
     """The features as rows of about unit size for a network, ``[B, F, BANDS + 7]``."""
-    pitch = torch.log2(features.f0 / 160 + (features.f0 <= 0))  # 0 where unvoiced
     level = features.envelope / math.log(10) + 2
-    return torch.cat([level, features.aperiodicity, pitch.unsqueeze(-1)], dim=-1)
+    return torch.cat([level, features.aperiodicity, octaves(features.f0).unsqueeze(-1)], dim=-1)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import APERIODICITY_EDGES_HZ, BANDS, FLOOR, HEARD_BANDS, level
+from rtc_voice.speech.pitch import octaves
 from rtc_voice.speech.streaming import State, slide
 from rtc_voice.synthesis.layers import History, Layers, gated
 from rtc_voice.voices.types import Voice
@@ -119,9 +120,8 @@ class Adapter(nn.Module):
             state: moved in place; ``state["film"]`` says whose voice.
         """
         is_voiced = (features.f0 > 0).to(content.dtype)
-        pitch = torch.log2(features.f0 / 160 + (features.f0 <= 0))  # 0 where unvoiced
         loudness = level(features.envelope[..., :HEARD_BANDS])
-        known = torch.stack([is_voiced, pitch, loudness / 2 + 2], dim=-1)
+        known = torch.stack([is_voiced, octaves(features.f0), loudness / 2 + 2], dim=-1)
         rows = torch.cat([content, known, features.aperiodicity], dim=-1)
         made = self.out(self.stack.step(self.enter(rows), state["stack"], state["film"].unsqueeze(1)))
         envelope = (made[..., :BANDS] * 2 + loudness.unsqueeze(-1) - 1).clamp(min=math.log(FLOOR))

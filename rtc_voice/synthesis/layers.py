@@ -53,9 +53,10 @@ class Layers(nn.ModuleList):
     """Causal convolutions of as many channels, one after the other, with one ``History``."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
-        super().__init__(CausalConv1d(in_channels, out_channels, kernel_size, dilation) for dilation in dilations)
+        layers = [CausalConv1d(in_channels, out_channels, kernel_size, dilation) for dilation in dilations]
+        super().__init__(layers)
         self.in_channels = in_channels
-        self.contexts = [(kernel_size - 1) * dilation for dilation in dilations]
+        self.contexts = [layer.context for layer in layers]
 
     def init_state(self, batch: int) -> Tensor:
         """Nothing has been heard."""

@@ -36,12 +36,7 @@ class PictureCritic(nn.Module):
 
     def forward(self, picture: Tensor) -> Found:
         """What each layer finds."""
-        x, found = picture.unsqueeze(1), []
-        for layer in self.layers:
-            x = layer(x)
-            found.append(x)
-            x = nn.functional.leaky_relu(x, _SLOPE)
-        return found
+        return _through(self.layers, picture.unsqueeze(1))
 
 
 class SoundCritic(nn.Module):
@@ -86,12 +81,7 @@ class PeriodCritic(nn.Module):
     def forward(self, sound: Tensor) -> Found:
         """What each layer finds."""
         whole = sound[:, : sound.shape[1] // self.period * self.period]
-        x, found = whole.view(len(sound), 1, -1, self.period), []
-        for layer in self.layers:
-            x = layer(x)
-            found.append(x)
-            x = nn.functional.leaky_relu(x, _SLOPE)
-        return found
+        return _through(self.layers, whole.view(len(sound), 1, -1, self.period))
 
 
 class WaveCritic(nn.Module):
@@ -122,6 +112,16 @@ class EnvelopeCritic(nn.Module):
         shown = (envelope - loud).clamp(min=_SOFTEST)
         is_known = is_full_band[:, None, None] | (torch.arange(BANDS, device=envelope.device) < HEARD_BANDS)
         return [self.judge(torch.where(is_known, shown, _SOFTEST) / 2)]
+
+
+def _through(layers: nn.ModuleList, x: Tensor) -> Found:
+    """What each of the layers of a judge finds in ``[B, 1, ...]``."""
+    found = []
+    for layer in layers:
+        x = layer(x)
+        found.append(x)
+        x = nn.functional.leaky_relu(x, _SLOPE)
+    return found
 
 
 def heeded(step: int) -> float:

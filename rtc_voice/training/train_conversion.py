@@ -124,7 +124,7 @@ class Trainer:
         clean = encoder.step(disguise(batch.features, self.chance), encoder.init_state(len(tract)))
         content = clean + self.training.content_noise * _normal(clean.shape, self.chance)
         state = adapter.init_state(len(tract))
-        state["film"] = adapter.film(self._blurred(batch.embedding), tract)
+        state["film"] = adapter.film(blurred(batch.embedding, _BLUR, self.chance), tract)
         late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
         made = adapter.step(content[:, LOOKAHEAD_ROWS:], late, state)
         self._critics_step(content.detach(), batch, made.envelope.detach(), late.envelope)
@@ -187,10 +187,6 @@ class Trainer:
 
         return nn.functional.normalize(blend(batch.embedding), dim=-1), blend(batch.tract), blend(batch.log_f0)
 
-    def _blurred(self, embedding: Tensor) -> Tensor:
-        noise = _normal(embedding.shape, self.chance) * (_BLUR / embedding.shape[-1] ** 0.5)
-        return nn.functional.normalize(embedding + noise, dim=-1)
-
     def _parallel(self, parallel: ParallelSpeech, rng: np.random.Generator) -> Tensor:
         """How far typed sentences in other people's voices are from those people saying them."""
         rows, (encoder, adapter) = self.training.rows, (self.conversion.encoder, self.conversion.adapter)
@@ -201,7 +197,7 @@ class Trainer:
         content = content + self.training.content_noise * _normal(content.shape, self.chance)
         at = (path + LOOKAHEAD_ROWS).clamp(max=_HEARD_ROWS - 1).unsqueeze(-1).expand(-1, -1, content.shape[-1])
         state = adapter.init_state(len(path))
-        state["film"] = adapter.film(self._blurred(said.embedding), said.tract)
+        state["film"] = adapter.film(blurred(said.embedding, _BLUR, self.chance), said.tract)
         made = adapter.step(content.gather(1, at), said.features, state)
         envelope, _, noise = reconstruction(made, said.features, said.is_full_band)
         return envelope + 0.5 * noise
@@ -265,6 +261,12 @@ def disguise(features: Features, draw: torch.Generator) -> Features:
     hiss = _uniform(-9, -4.5, (batch, 1, 1), draw) + 0.3 * _normal((batch, rows, BANDS), draw)
     noisy = torch.logaddexp(2 * (envelope + curve), 2 * hiss) / 2
     return Features(noisy, features.f0, features.aperiodicity)
+
+
+def blurred(embedding: Tensor, size: float, draw: torch.Generator) -> Tensor:
+    """Embeddings with noise of about the length ``size``: those that are asked for later are never exact."""
+    noise = _normal(embedding.shape, draw) * (size / embedding.shape[-1] ** 0.5)
+    return nn.functional.normalize(embedding + noise, dim=-1)
 
 
 def resize(features: Features, tract: Tensor, draw: torch.Generator) -> tuple[Features, Tensor]:

@@ -31,7 +31,7 @@ from rtc_voice.training.device import on
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
 from rtc_voice.training.segments import Segments
-from rtc_voice.training.train_conversion import disguise
+from rtc_voice.training.train_conversion import blurred, disguise
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
 FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit", "wave_critic", "wave_deceit")
@@ -112,7 +112,7 @@ def draw_batch(
     rows = training.rows + training.warm_up_rows
     at = segments.draw(training.batch, rows + LOOKAHEAD_ROWS, rng)
     gain_db = 16 * torch.rand(training.batch, 1, generator=draw, device=draw.device) - 12
-    embedding = _blurred(segments.embeddings[at.recording], draw)
+    embedding = blurred(segments.embeddings[at.recording], 0.3, draw)
     real = segments.features(at, rows + LOOKAHEAD_ROWS)
     made = _through(conversion, real, disguise(real, draw), embedding, segments.tracts[at.recording])
     is_made = torch.rand(training.batch, 1, 1, generator=draw, device=draw.device) < training.converted
@@ -268,9 +268,3 @@ def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTrai
     )
     for group in optimizer.param_groups:
         group["lr"] = training.rate * share
-
-
-def _blurred(embedding: Tensor, draw: torch.Generator) -> Tensor:
-    """Embeddings with some noise: those predicted from faces are never exact."""
-    noise = torch.randn(embedding.shape, generator=draw, device=draw.device)
-    return nn.functional.normalize(embedding + 0.3 / 16 * noise, dim=-1)

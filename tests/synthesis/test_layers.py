@@ -32,6 +32,7 @@ def test_an_output_sees_its_context_only() -> None:
     conv(heard)[0, 30 - conv.context, 0].backward()
     assert heard.grad is not None
     assert torch.nonzero(heard.grad[0, :, 0]).flatten().tolist() == [22, 26, 30]
+    assert conv.context == 8
 
 
 def test_it_is_the_convolution_of_the_same_taps() -> None:
