@@ -71,7 +71,7 @@ def _of_pairs(manifest: Path, cache: Path | None, count: int) -> list[FaceEmbedd
 
 def _say(text: str, voice: Voice, chain: VoiceChain) -> NDArray[np.float32]:
     source = np.concatenate(list(TextToSpeech().sentences(text)))
-    return np.concatenate(list(offline.convert(source, voice, chain, TEXT_VOICE)))
+    return np.concatenate(list(offline.pronounce(source, voice, TEXT_VOICE, chain)))
 
 
 def _pitch(voices: list[Voice], spoken: list[NDArray[np.float32]]) -> Row:

@@ -1,7 +1,7 @@
 """The systems that ``quality`` compares: the chain, the chain without its parts, and plain voice changers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
-from rtc_voice.offline import convert
+from rtc_voice.offline import convert, pronounce
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ
 from rtc_voice.speech.streaming import put_rows
 from rtc_voice.synthesis.chain import VoiceChain, load_chain, source_and_filter
-from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker, warp_envelope
+from rtc_voice.synthesis.mapping import TEXT_VOICE, warp_envelope
 from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
@@ -46,16 +46,16 @@ def voice_changers() -> dict[str, System]:
 def conversions() -> dict[str, System]:
     """Into another voice, in the very chunks of a call."""
     return {
-        "conversion_no_wavenet": lambda samples, _, wanted: _converted(_mute(), samples, wanted, UNKNOWN_SPEAKER),
-        "conversion": lambda samples, _, wanted: _converted(_whole(), samples, wanted, UNKNOWN_SPEAKER),
+        "conversion_no_wavenet": lambda samples, _, wanted: _joined(convert(samples, wanted, _mute())),
+        "conversion": lambda samples, _, wanted: _joined(convert(samples, wanted, _whole())),
     }
 
 
 def texts() -> dict[str, System]:
     """The same for typed words: their source speech is in a voice that is known."""
     return {
-        "text_no_wavenet": lambda samples, _, wanted: _converted(_mute(), samples, wanted, TEXT_VOICE),
-        "text": lambda samples, _, wanted: _converted(_whole(), samples, wanted, TEXT_VOICE),
+        "text_no_wavenet": lambda samples, _, wanted: _joined(pronounce(samples, wanted, TEXT_VOICE, _mute())),
+        "text": lambda samples, _, wanted: _joined(pronounce(samples, wanted, TEXT_VOICE, _whole())),
     }
 
 
@@ -72,8 +72,8 @@ def _mute() -> VoiceChain:
     return chain
 
 
-def _converted(chain: VoiceChain, samples: Samples, wanted: Voice, speaker: Speaker) -> Samples:
-    return np.concatenate(list(convert(samples, wanted, chain, speaker)))
+def _joined(pieces: Iterator[Samples]) -> Samples:
+    return np.concatenate(list(pieces))
 
 
 @torch.inference_mode()
@@ -84,10 +84,9 @@ def _moved(samples: Samples, wanted: Voice, *, with_formants: bool) -> Samples:
     target = chain.map.voice_state(wanted, torch.ones(1, 1))
     put_rows({name: state[name] for name in target}, torch.tensor([0]), target)
     heard = _analysed(chain, samples)
-    moved = chain.map.move_pitch(heard, state)
+    mean, spread = chain.speaker_pitch.step(heard, chain.speaker_pitch.init_state(1))
+    moved = Features(heard.envelope, chain.map.move_pitch(heard.f0, mean, spread, state), heard.aperiodicity)
     if with_formants:
-        pitch = chain.map.speaker_pitch
-        mean, _ = pitch.step(heard, pitch.init_state(1))
         own = (1 + _TRACT_PER_OCTAVE * (mean - math.log(AVERAGE_F0_HZ)) / math.log(2)).clamp(0.8, 1.2)
         moved = Features(
             warp_envelope(heard.envelope, wanted.tract / own.to(heard.envelope.dtype)), moved.f0, moved.aperiodicity
@@ -120,7 +119,8 @@ def _analysed(chain: VoiceChain, samples: Samples) -> Features:
 def _synthesis(chain: VoiceChain, features: Features, voice: Voice) -> Samples:
     state = chain.init_state(1)
     chain.set_voice(voice, state, 0)
-    signals = source_and_filter(chain.excitation, chain.filter, features, state["excitation"], state["filter"])
+    excitation = state["source"]["excitation"]
+    signals = source_and_filter(chain.excitation, chain.filter, features, excitation, state["filter"])
     correction = chain.correct(signals, features, state["wavenet"])
     made: Samples = (signals[:, 0] + correction)[0].clamp(-1, 1).numpy()
     return made

@@ -17,7 +17,8 @@ from rtc_voice.faces.types import Picture
 from rtc_voice.speech.audio_file import read_audio
 from rtc_voice.speech.engines import DEFAULT, TextEngines
 from rtc_voice.synthesis.chain import VoiceChain, load_chain
-from rtc_voice.synthesis.mapping import UNKNOWN_SPEAKER, Speaker, known_speaker
+from rtc_voice.synthesis.mapping import Speaker, known_speaker
+from rtc_voice.synthesis.sentence import hear_sentence
 from rtc_voice.voices.predictor import PredictorName, load_predictor
 from rtc_voice.voices.recording import voice_of_recording
 from rtc_voice.voices.types import Voice
@@ -77,7 +78,6 @@ def convert(
     source: Samples,
     voice: Voice,
     chain: VoiceChain | None = None,
-    speaker: Speaker = UNKNOWN_SPEAKER,
 ) -> Iterator[Samples]:
     """Source speech (24 kHz mono, peak 1, ``[T]``) in ``voice``, in the very chunks of a call.
 
@@ -89,11 +89,22 @@ def convert(
     with torch.inference_mode():
         state = chain.init_state(1)
         chain.set_voice(voice, state, 0)
-        chain.set_speaker(speaker, state, 0)
         for chunk in np.split(padded, len(padded) // size):
             out = chain.step(torch.from_numpy(chunk)[None], state)[0].clamp(-1, 1).numpy()
             piece = out[min(skip, size) :][:left]
             skip, left = max(0, skip - size), left - len(piece)
+            yield piece
+
+
+def pronounce(source: Samples, voice: Voice, speaker: Speaker, chain: VoiceChain | None = None) -> Iterator[Samples]:
+    """``convert`` for a sentence of a text engine, whose voice is ``speaker``'s."""
+    chain, left = chain or load_chain(), len(source)
+    with torch.inference_mode():
+        state = chain.init_state(1)
+        chain.set_voice(voice, state, 0)
+        for heard in hear_sentence(torch.from_numpy(source), speaker, chain):
+            piece = chain.say(heard, state)[0].clamp(-1, 1).numpy()[:left]
+            left -= len(piece)
             yield piece
 
 
@@ -113,4 +124,4 @@ def say(text: str, voice: Voice, engines: Sequence[str] = DEFAULT, language: str
     engine, spoken = TextEngines(engines).choose(text, language)
     chain = load_chain()
     for sentence in engine.sentences(text, spoken):
-        yield from convert(sentence, voice, chain, known_speaker(engine.f0))
+        yield from pronounce(sentence, voice, known_speaker(engine.f0), chain)

@@ -69,18 +69,16 @@ class SpectralEnvelope(nn.Module):
         }.items():
             self.register_buffer(name, value.float(), persistent=False)
 
-    def forward(self, frames: Tensor, f0: Tensor) -> Tensor:
+    def forward(self, power: Tensor, f0: Tensor) -> Tensor:
         """Envelope rows.
 
         Args:
-            frames: ``[B, F, frame]``.
+            power: spectra, ``[B, F, n_fft // 2 + 1]``.
             f0: Hz, 0 where unvoiced, ``[B, F]``.
 
         Returns:
             Natural-log amplitude, ``[B, F, BANDS]``.
         """
-        spectrum = torch.fft.rfft(frames * self.window, self.n_fft)
-        power = spectrum.real**2 + spectrum.imag**2
         width = torch.where(f0 > 0, f0, torch.full_like(f0, _UNVOICED_WIDTH_HZ)).unsqueeze(-1)
         smooth = self._average(power, self._bin_hz(power), width * (2 / 3))
         # float64: a voice's F0 is told from the envelope, and must not depend on the voices beside it.
@@ -102,11 +100,11 @@ class SpectralEnvelope(nn.Module):
         summed = nn.functional.pad(padded.double().cumsum(dim=-1), (1, 0))
         per_bin = self.n_fft / self.sample_rate
         # Bin k covers [k - 1/2, k + 1/2]; the running sum at its left edge is summed[k + mirror].
-        low = (centre_hz - width_hz / 2) * per_bin + 0.5 + mirror
-        high = (centre_hz + width_hz / 2) * per_bin + 0.5 + mirror
-        limit = bins + 2 * mirror - 1
-        area = lerp(summed, high.clamp(0, limit)) - lerp(summed, low.clamp(0, limit))
-        return (area / (width_hz * per_bin)).clamp(min=0)
+        half = width_hz * (per_bin / 2)
+        centre = centre_hz * per_bin + (0.5 + mirror)
+        edges = torch.cat([centre - half, centre + half], dim=-1).clamp(0, bins + 2 * mirror - 1)
+        low, high = lerp(summed, edges).chunk(2, dim=-1)
+        return ((high - low) / (2 * half)).clamp(min=0)
 
 
 class Aperiodicity(nn.Module):
@@ -116,7 +114,7 @@ class Aperiodicity(nn.Module):
     harmonic sound and, but for the segments' overlap, 0 for noise.
     """
 
-    window: Tensor
+    to_spectrum: Tensor
     overlap: Tensor
     membership: Tensor
 
@@ -130,7 +128,8 @@ class Aperiodicity(nn.Module):
         hz = torch.arange(segment // 2 + 1, dtype=torch.float64) * sample_rate / segment
         edges = torch.tensor(APERIODICITY_EDGES_HZ, dtype=torch.float64)
         member = (hz >= edges[:-1, None]) & (hz < edges[1:, None])
-        self.register_buffer("window", window.float(), persistent=False)
+        spectra = torch.fft.rfft(torch.diag(window))
+        self.register_buffer("to_spectrum", torch.cat([spectra.real, spectra.imag], dim=1).float(), persistent=False)
         self.register_buffer("overlap", (overlap / overlap[0]).float(), persistent=False)
         self.register_buffer("membership", member.T.float(), persistent=False)
 
@@ -148,19 +147,24 @@ class Aperiodicity(nn.Module):
         apart = period * (240 / period).round().clamp(min=1)
         whole = apart.round().long().clamp(max=self.longest)
         start = (self.longest - whole) // 2
-        first, second = self._segment(frames, start), self._segment(frames, start + whole)
+        real, imaginary = self._segments(frames, torch.stack([start, start + whole]))
         # The fraction of a sample that the whole shift misses, made good as a linear phase.
-        omega = torch.arange(first.shape[-1], dtype=f0.dtype, device=f0.device) * (2 * math.pi / self.segment)
+        omega = torch.arange(len(self.membership), dtype=f0.dtype, device=f0.device) * (2 * math.pi / self.segment)
         angle = omega * (apart - whole).unsqueeze(-1)
-        aligned = second.conj() * torch.polar(torch.ones_like(angle), -angle)
-        cross: Tensor = (first * aligned).real @ self.membership
-        power = torch.sqrt((first.abs() ** 2 @ self.membership) * (second.abs() ** 2 @ self.membership))
+        along = real[0] * real[1] + imaginary[0] * imaginary[1]
+        across = imaginary[0] * real[1] - real[0] * imaginary[1]
+        cross: Tensor = (along * torch.cos(angle) + across * torch.sin(angle)) @ self.membership
+        both = (real**2 + imaginary**2) @ self.membership
+        strength = torch.sqrt(both[0] * both[1])
         by_overlap = self.overlap[whole].unsqueeze(-1)
-        share = (1 - cross / (power + 1e-12)) / (1 - by_overlap).clamp(min=0.3)
+        share = (1 - cross / (strength + 1e-12)) / (1 - by_overlap).clamp(min=0.3)
         is_voiced = f0.unsqueeze(-1) > 0
         return torch.where(is_voiced, share.clamp(0, 1), torch.ones_like(share))
 
-    def _segment(self, frames: Tensor, start: Tensor) -> Tensor:
-        index = start.unsqueeze(-1) + torch.arange(self.segment, device=start.device)
-        spectrum: Tensor = torch.fft.rfft(frames.gather(-1, index) * self.window)
-        return spectrum
+    def _segments(self, frames: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """The spectra of the segments at ``starts`` ``[2, B, F]``, real and imaginary parts ``[2, B, F, bins]``."""
+        index = starts.unsqueeze(-1) + torch.arange(self.segment, device=starts.device)
+        # As a product: on a CPU core it takes half the time of ONNX Runtime's transform.
+        spectra = frames.expand(2, *frames.shape).gather(-1, index) @ self.to_spectrum
+        real, imaginary = spectra.chunk(2, dim=-1)
+        return real, imaginary

@@ -8,13 +8,19 @@ def lerp(values: Tensor, position: Tensor) -> Tensor:
 
     Args:
         values: ``[..., N]``.
-        position: fractional indices in 0 to ``N - 1``, ``[..., M]`` or broadcast to that.
+        position: fractional indices in 0 to ``N - 1``, ``[..., M]`` or broadcast to that; ``[M]`` are read soonest.
 
     Returns:
         ``[..., M]``.
     """
-    position = position.expand(*values.shape[:-1], position.shape[-1])
     left = position.floor().long().clamp(max=values.shape[-1] - 2)
     weight = position - left
-    read: Tensor = values.gather(-1, left) * (1 - weight) + values.gather(-1, left + 1) * weight
-    return read
+    if position.dim() == 1:
+        return between(values.index_select(-1, left), values.index_select(-1, left + 1), weight)
+    left = left.expand(*values.shape[:-1], left.shape[-1])
+    return between(values.gather(-1, left), values.gather(-1, left + 1), weight)
+
+
+def between(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
+    """``torch.lerp`` in one way for all weights: it has two, both of which an exported graph would take."""
+    return start + weight * (end - start)

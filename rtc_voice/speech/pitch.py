@@ -16,6 +16,7 @@ _LOW_CUT_HZ = 75.0  # below it microphones rumble
 _OCTAVE_COST = 0.02  # favours the higher of two candidates an octave apart
 _JUMP_COST = 0.9  # per octave of movement in one hop
 _RESTART_COST = 0.24  # of a path that begins anew anywhere
+_NOTHING = 1e-7  # of the power at a frequency: what is left of it where so little is let through
 
 
 class PitchTracker(nn.Module):
@@ -28,8 +29,7 @@ class PitchTracker(nn.Module):
     """
 
     window: Tensor
-    lag_gain: Tensor
-    band: Tensor
+    to_correlation: Tensor
     state_lags: Tensor
     octave_cost: Tensor
     jump_cost: Tensor
@@ -44,11 +44,14 @@ class PitchTracker(nn.Module):
         states = torch.arange(int(_STATES_PER_OCTAVE * math.log2(CEILING_HZ / FLOOR_HZ)) + 1, dtype=torch.float64)
         f0 = FLOOR_HZ * 2 ** (states / _STATES_PER_OCTAVE)
         jump = torch.arange(-_JUMP, _JUMP + 1, dtype=torch.float64).abs() / _STATES_PER_OCTAVE
-        longest = math.ceil(sample_rate / FLOOR_HZ) + 3
+        band = (0.5 - 0.5 * torch.tanh((hz - 2000) / 300)) / (1 + (_LOW_CUT_HZ / hz.clamp(min=1)) ** 8)
+        heard = int((band > _NOTHING).nonzero().max()) + 1
+        lags = torch.arange(math.ceil(sample_rate / FLOOR_HZ) + 3, dtype=torch.float64)
+        cosines = torch.cos(2 * math.pi / self.n_fft * torch.outer(torch.arange(heard, dtype=torch.float64), lags))
         for name, value in {
             "window": window,
-            "lag_gain": overlap[0] / overlap[:longest],
-            "band": (0.5 - 0.5 * torch.tanh((hz - 2000) / 300)) / (1 + (_LOW_CUT_HZ / hz.clamp(min=1)) ** 8),
+            # The inverse transform of a spectrum of power, of what is heard of it, by the overlap of the window.
+            "to_correlation": band[:heard, None] * cosines * (2 / self.n_fft * overlap[0] / overlap[: len(lags)]),
             "state_lags": sample_rate / f0,
             "octave_cost": _OCTAVE_COST * torch.log2(CEILING_HZ / f0),
             "jump_cost": _JUMP_COST * jump,
@@ -61,22 +64,20 @@ class PitchTracker(nn.Module):
         score = self.window.new_zeros(batch, len(self.state_lags))
         return {"score": score, "voicing": self.voicing.init_state(batch)}
 
-    def step(self, frames: Tensor, state: State) -> Tensor:
-        """The F0 of each frame, one row a hop of ``frames`` ``[B, F, frame]``: Hz, 0 where unvoiced, ``[B, F]``."""
-        power, f0, strength = self.track(frames, state["score"])
+    def step(self, power: Tensor, state: State) -> Tensor:
+        """The F0 of each row of the spectra ``power``: Hz, 0 where unvoiced, ``[B, F]``."""
+        f0, strength = self.track(power, state["score"])
         is_voiced = self.voicing.step(self.voicing.bands(power), strength, f0, state["voicing"]) > 0
         return torch.where(is_voiced, f0, torch.zeros_like(f0))
 
-    def track(self, frames: Tensor, score: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Spectra of power ``[B, F, bins]``, F0 as if all were voiced, and strength of that period, ``[B, F]``."""
-        centred = (frames - frames.mean(dim=-1, keepdim=True)) * self.window
-        spectrum = torch.fft.rfft(centred, self.n_fft)
-        power = spectrum.real**2 + spectrum.imag**2
-        correlation = torch.fft.irfft(power * self.band, self.n_fft)[..., : len(self.lag_gain)]
-        correlation = correlation / (correlation[..., :1] + 1e-9) * self.lag_gain
+    def track(self, power: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+        """F0 as if all rows of the spectra ``power`` were voiced, and strength of that period, ``[B, F]`` each."""
+        # float64: a chunk or a batch must not move the last bit of what becomes F0.
+        products = power[..., : len(self.to_correlation)].double() @ self.to_correlation.double()
+        correlation = (products / (products[..., :1] + 1e-9)).to(power.dtype)
         observed = lerp(correlation, self.state_lags) - self.octave_cost
         path = torch.stack([self._advance(score, row) for row in observed.unbind(dim=1)], dim=1)
-        return power, *self._refine(correlation, path)
+        return self._refine(correlation, path)
 
     def _advance(self, score: Tensor, observed: Tensor) -> Tensor:
         padded = nn.functional.pad(score, (_JUMP, _JUMP), value=-1e3)

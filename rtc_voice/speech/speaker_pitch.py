@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import HEARD_BANDS
+from rtc_voice.speech.interpolation import between
 from rtc_voice.speech.pitch import FLOOR_HZ, semitones
 from rtc_voice.speech.precision import linear64
 from rtc_voice.speech.streaming import State
@@ -37,24 +38,26 @@ class SpeakerPitch(nn.Module):
 
     def init_state(self, batch: int) -> State:
         """Nobody heard yet."""
-        row = self.out.weight.new_zeros(batch, 1)
-        return {"rows": row, "mean": row.clone(), "square": row.clone(), "envelope": row.repeat(1, HEARD_BANDS)}
+        zeros = self.out.weight.new_zeros
+        return {"rows": zeros(batch, 1), "means": zeros(batch, 2 + HEARD_BANDS)}
 
     def known(self, f0_hz: float, f0_range_semitones: float, rows: float) -> State:
         """One row of state as after ``rows`` voiced rows of a speaker with that mean and range, envelope unknown."""
         state = self.init_state(1)
         mean = math.log(f0_hz / AVERAGE_F0_HZ)
-        for name, value in {"rows": rows, "mean": mean, "square": mean**2 + semitones(f0_range_semitones) ** 2}.items():
-            state[name].fill_(value)
+        state["rows"].fill_(rows)
+        state["means"][:, 0] = mean
+        state["means"][:, 1] = mean**2 + semitones(f0_range_semitones) ** 2
         return state
 
     def step(self, features: Features, state: State) -> tuple[Tensor, Tensor]:
         """Mean and deviation of log F0 as known at each row, ``[B, F]`` each, float64; ``state`` moves in place."""
         pitch, shape = self.figures_of(features.f0, features.envelope)
-        seen = [
-            self._follow(pitch[:, i], features.f0[:, i : i + 1] > 0, shape[:, i], state) for i in range(pitch.shape[1])
-        ]
-        rows, mean, square, envelope = (torch.stack(parts, dim=1) for parts in zip(*seen, strict=True))
+        new = (features.f0 > 0).to(pitch.dtype).unsqueeze(-1)
+        figures = torch.cat([pitch, pitch**2, shape], dim=-1)
+        seen = [_follow(*now, state) for now in zip(figures.unbind(dim=1), new.unbind(dim=1), strict=True)]
+        rows, means = (torch.stack(parts, dim=1) for parts in zip(*seen, strict=True))
+        mean, square, envelope = torch.split(means, [1, 1, HEARD_BANDS], dim=-1)
         variance = (square - mean**2).clamp(min=0)
         mean_now = self.guess(pitch, rows, mean, variance.sqrt(), envelope).squeeze(-1)
         blended = (_TYPICAL_ROWS * TYPICAL_RANGE**2 + (rows * variance).double()) / (_TYPICAL_ROWS + rows)
@@ -81,16 +84,22 @@ class SpeakerPitch(nn.Module):
         hidden = torch.relu(linear64(torch.cat(figures, dim=-1), self.hidden))
         trust, size = linear64(hidden, self.out).chunk(2, dim=-1)
         share = torch.sigmoid(trust) * _GUESS_ROWS / (rows + _GUESS_ROWS)
-        return torch.lerp(mean.double(), 0.4 * size, share)
+        return between(mean.double(), 0.4 * size, share)
 
-    def _follow(self, pitch: Tensor, is_voiced: Tensor, shape: Tensor, state: State) -> tuple[Tensor, ...]:
-        new = is_voiced.to(pitch.dtype)
-        rows = (state["rows"] + new).clamp(max=MEMORY_ROWS)
-        share = new / rows.clamp(min=1)
-        state["rows"].copy_(rows)
-        for name, value in {"mean": pitch, "square": pitch**2, "envelope": shape}.items():
-            state[name].lerp_(value, share)
-        return tuple(state[name].clone() for name in ("rows", "mean", "square", "envelope"))
+
+def _follow(figures: Tensor, new: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    """Rows heard and running means of pitch, its square and the envelope, with one more row if it is ``new``, voiced.
+
+    Args:
+        figures: of the row, ``[B, 2 + HEARD_BANDS]``.
+        new: 1 where voiced, 0 where not, ``[B, 1]``.
+        state: moved in place.
+    """
+    rows = (state["rows"] + new).clamp(max=MEMORY_ROWS)
+    means = between(state["means"], figures, new / rows.clamp(min=1))
+    state["rows"].copy_(rows)
+    state["means"].copy_(means)
+    return rows, means
 
 
 def load_speaker_pitch(weights: Path = WEIGHTS) -> SpeakerPitch:

@@ -1,7 +1,8 @@
 """The whole chain: speech in, the same words in another voice out."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,10 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
-from rtc_voice.speech.analysis import Features, SpeechAnalysis
+from rtc_voice.speech.analysis import Features, Spectra, SpeechAnalysis
 from rtc_voice.speech.pitch import octaves
+from rtc_voice.speech.speaker_pitch import load_speaker_pitch
 from rtc_voice.speech.streaming import State, put_rows
-from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
+from rtc_voice.synthesis.content import CONTENT, LOOKAHEAD_ROWS, Conversion, delayed, split
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.exported import ExportedStep
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
@@ -25,14 +27,39 @@ CONVERSION_WEIGHTS = _ASSETS / "conversion.safetensors"
 WAVENET_WEIGHTS = _ASSETS / "wavenet.safetensors"
 WAVENET_GRAPH = _ASSETS / "wavenet.onnx"
 # By the hops that a graph takes at once, the most first: what moves row by row is unrolled in it.
+HEARING_GRAPHS = {hops: _ASSETS / f"hearing{hops}.onnx" for hops in (2, 1)}
 SOURCE_GRAPHS = {hops: _ASSETS / f"source{hops}.onnx" for hops in (2, 1)}
-SOURCE_STATE = ("analysis", "map", "conversion", "excitation")  # what they move
 Source = tuple[Features, Tensor, Tensor]
 """What to say, and the pulses and the noise to say it with, ``[B, T]`` each."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What somebody says and how, whatever voice shall say it: one row per hop, ``LOOKAHEAD_ROWS`` after its sound."""
+
+    rows: Tensor  # content and the speaker's own features, ``[B, F, CONTENT + BANDS + 7]``
+    pitch: Tensor  # mean and deviation of the speaker's log F0, as far as known, ``[B, F, 2]``, float64
+
+    @property
+    def content(self) -> Tensor:
+        """What is said, ``[B, F, CONTENT]``."""
+        return self.rows[..., :CONTENT]
+
+    @property
+    def features(self) -> Features:
+        """The speaker's own."""
+        return split(self.rows[..., CONTENT:])
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Both."""
+        return self.rows, self.pitch
+
+
 class VoiceChain(nn.Module):
-    """Analysis, pitch map, conversion, excitation, filter and WaveNet in a row; one batch row is one voice."""
+    """Speech is heard, and said again in the voice of each batch row, by source, filter and WaveNet.
+
+    To hear is analysis, running pitch and content encoder; to say, pitch map, adapter, excitation, filter and WaveNet.
+    """
 
     def __init__(
         self,
@@ -42,13 +69,15 @@ class VoiceChain(nn.Module):
         super().__init__()
         self.config = config
         self.analysis = SpeechAnalysis(config)
+        self.speaker_pitch = load_speaker_pitch()
         self.map = VoiceMap(config.sample_rate)
         self.conversion = Conversion()
         self.excitation = Excitation(config.sample_rate, config.hop)
         self.filter = MinimumPhaseFilter(config.sample_rate, config.hop)
         self.wavenet = WaveNet(wavenet, config.hop)
         # Unless exported steps stand in for them.
-        self.run: Callable[[Tensor, State], Source] = self.source
+        self.listen: Callable[[Spectra, State], Heard] = self.hear
+        self.pronounce: Callable[[Heard, State], Source] = self.source
         self.correct: Callable[[Tensor, Features, State], Tensor] = self.correction
 
     @property
@@ -68,11 +97,20 @@ class VoiceChain(nn.Module):
 
     def init_state(self, batch: int) -> State:
         """``batch`` silent rows in an average voice."""
+        analysis, conversion = self.analysis.init_state(batch), self.conversion.init_state(batch)
         return {
-            "analysis": self.analysis.init_state(batch),
-            "map": self.map.init_state(batch),
-            "conversion": self.conversion.init_state(batch),
-            "excitation": self.excitation.init_state(batch),
+            "history": analysis["history"],
+            "hearing": {
+                "analysis": analysis["rows"],
+                "speaker": self.speaker_pitch.init_state(batch),
+                "encoder": conversion["encoder"],
+                "late": conversion["late"],
+            },
+            "source": {
+                "map": self.map.init_state(batch),
+                "adapter": conversion["adapter"],
+                "excitation": self.excitation.init_state(batch),
+            },
             "filter": self.filter.init_state(batch),
             "wavenet": self.wavenet.init_state(batch),
         }
@@ -83,31 +121,45 @@ class VoiceChain(nn.Module):
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
         made = self.conversion.voice_state(voice)
         target = self.map.voice_state(voice, made["size"])
-        put_rows({name: state["map"][name] for name in target}, rows, target)
-        put_rows({"film": state["conversion"]["adapter"]["film"]}, rows, {"film": made["film"]})
+        put_rows(state["source"]["map"], rows, target)
+        put_rows({"film": state["source"]["adapter"]["film"]}, rows, {"film": made["film"]})
         put_rows({"bias": state["wavenet"]["bias"]}, rows, {"bias": self.wavenet.voice_bias(embedding)})
 
     def set_speaker(self, speaker: Speaker, state: State, row: int) -> None:
         """Take what goes into row ``row`` from now on for the speech of ``speaker``."""
-        known = self.map.speaker_state(speaker)
+        known = self.speaker_pitch.known(speaker.f0_hz, speaker.f0_range_semitones, speaker.rows_heard)
         rows = torch.tensor([row], device=self.wavenet.voice.weight.device)
-        put_rows({name: state["map"][name] for name in known}, rows, known)
+        put_rows(state["hearing"]["speaker"], rows, known)
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
         """The next ``[B, T]`` samples in the voices of the rows, ``T`` a multiple of the hop; moves ``state``."""
-        features, pulses, noise = self.run(chunk, {name: state[name] for name in SOURCE_STATE})
+        spectra = self.analysis.spectra(chunk, state["history"])
+        return self.say(self.listen(spectra, state["hearing"]), state)
+
+    def say(self, heard: Heard, state: State) -> Tensor:
+        """The next ``F`` rows as ``[B, F * hop]`` samples in the voices of the rows; moves ``state``."""
+        features, pulses, noise = self.pronounce(heard, state["source"])
         speech = self.filter.step(pulses, noise, features, state["filter"])
         return speech + self.correct(torch.stack([speech, pulses], dim=1), features, state["wavenet"])
 
-    def source(self, chunk: Tensor, state: State) -> Source:
-        """What the next ``[B, T]`` samples shall sound like in the voices of the rows, and what goes to the filter."""
-        features = self.features(chunk, state)
-        return features, *self.excitation.step(features.f0, state["excitation"])
+    def hear(self, spectra: Spectra, state: State) -> Heard:
+        """What is said in the next rows; moves ``state``, the part named ``hearing``."""
+        features = self.analysis.judge(spectra, state["analysis"])
+        content = self.conversion.encoder.step(features, state["encoder"])
+        pitch = torch.stack(self.speaker_pitch.step(features, state["speaker"]), dim=-1)
+        return Heard(torch.cat([content, delayed(features, state["late"])], dim=-1), pitch)
 
-    def features(self, chunk: Tensor, state: State) -> Features:
-        """What the next ``[B, T]`` samples shall sound like in the voices of the rows."""
-        moved = self.map.move_pitch(self.analysis.step(chunk, state["analysis"]), state["map"])
-        return self.map.shape(self.conversion.step(moved, state["conversion"]), state["map"])
+    def source(self, heard: Heard, state: State) -> Source:
+        """What the next rows shall sound like in the voices of the rows, and what goes to the filter.
+
+        Moves ``state``, the part named ``source``.
+        """
+        own = heard.features
+        mean, spread = heard.pitch.unbind(dim=-1)
+        f0 = self.map.move_pitch(own.f0, mean, spread, state["map"])
+        moved = Features(own.envelope, f0, own.aperiodicity)
+        features = self.map.shape(self.conversion.adapter.step(heard.content, moved, state["adapter"]), state["map"])
+        return features, *self.excitation.step(features.f0, state["excitation"])
 
     def correction(self, signals: Tensor, features: Features, state: State) -> Tensor:
         """What the WaveNet adds to the first of ``signals`` ``[B, 2, T]``, speech and pulses, ``[B, T]``."""
@@ -121,26 +173,30 @@ class VoiceChain(nn.Module):
 def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
     """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU."""
     chain = load_torch_chain(config)
-    chain.run = _in_pieces({hops * config.hop: ExportedStep(path) for hops, path in SOURCE_GRAPHS.items()})
+    hearing = {hops: ExportedStep(path) for hops, path in HEARING_GRAPHS.items()}
+    source = {hops: ExportedStep(path) for hops, path in SOURCE_GRAPHS.items()}
     wavenet = ExportedStep(WAVENET_GRAPH)
+
+    def pronounce(heard: Heard, state: State) -> Source:
+        envelope, f0, shares, pulses, noise = _in_pieces(source, heard.tensors(), state)
+        return Features(envelope, f0, shares), pulses, noise
+
+    chain.listen = lambda spectra, state: Heard(*_in_pieces(hearing, spectra.tensors(), state))
+    chain.pronounce = pronounce
     chain.correct = lambda signals, features, state: wavenet(signals, *features.tensors(), state)[0]
     return chain
 
 
-def _in_pieces(graphs: dict[int, ExportedStep]) -> Callable[[Tensor, State], Source]:
-    """``source`` by graphs for so many samples, the most first and the last for one hop."""
-
-    def source(chunk: Tensor, state: State) -> Source:
-        made: list[list[Tensor]] = []
-        for samples, graph in graphs.items():
-            while chunk.shape[1] >= samples:
-                made.append(graph(chunk[:, :samples], state))
-                chunk = chunk[:, samples:]
-        whole = made[0] if len(made) == 1 else [torch.cat(parts, dim=1) for parts in zip(*made, strict=True)]
-        envelope, f0, shares, pulses, noise = whole
-        return Features(envelope, f0, shares), pulses, noise
-
-    return source
+def _in_pieces(graphs: dict[int, ExportedStep], inputs: Sequence[Tensor], state: State) -> list[Tensor]:
+    """What ``graphs``, by the rows that each takes, make of the ``inputs``, the most first."""
+    made: list[list[Tensor]] = []
+    left = inputs[0].shape[1]
+    for size, graph in graphs.items():
+        while left >= size:
+            now = inputs if left == size and not made else [one[:, -left:][:, :size] for one in inputs]
+            made.append(graph(*now, state))
+            left -= size
+    return made[0] if len(made) == 1 else [torch.cat(parts, dim=1) for parts in zip(*made, strict=True)]
 
 
 def load_torch_chain(config: AudioConfig = AUDIO) -> VoiceChain:

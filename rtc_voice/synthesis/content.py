@@ -174,11 +174,15 @@ class Conversion(nn.Module):
 
     def adapt(self, content: Tensor, features: Features, state: State) -> Features:
         """``step`` with the content known; of ``features`` only F0, noise and level are used."""
-        return self.adapter.step(content, delay(features, state["late"]), state["adapter"])
+        return self.adapter.step(content, split(delayed(features, state["late"])), state["adapter"])
 
 
-def delay(features: Features, late: Tensor) -> Features:
-    """``features`` as many rows late as ``late`` ``[B, rows, bands + shares + 1]`` holds; it moves in place."""
+def delayed(features: Features, late: Tensor) -> Tensor:
+    """``features`` joined, as many rows late as ``late`` ``[B, rows, bands + shares + 1]`` holds; it moves in place."""
     joined = torch.cat([features.envelope, features.aperiodicity, features.f0.unsqueeze(-1)], dim=-1)
-    rows = slide(late, joined, dim=1)[:, : joined.shape[1]]
-    return Features(rows[..., :BANDS], rows[..., -1], rows[..., BANDS:-1])
+    return slide(late, joined, dim=1)[:, : joined.shape[1]]
+
+
+def split(joined: Tensor) -> Features:
+    """The features that were joined, ``[B, F, bands + shares + 1]``."""
+    return Features(joined[..., :BANDS], joined[..., -1], joined[..., BANDS:-1])

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import numpy as np
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from rtc_voice.errors import CapacityError
 from rtc_voice.metrics import Metrics
-from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.synthesis.chain import Heard, VoiceChain
 from rtc_voice.synthesis.graphs import GraphRows, rows_of
-from rtc_voice.synthesis.mapping import TEXT_VOICE, UNKNOWN_SPEAKER, Speaker
+from rtc_voice.synthesis.mapping import TEXT_VOICE, Speaker
 from rtc_voice.synthesis.rows import Rows
+from rtc_voice.synthesis.sentence import count_chunks, hear_sentence
 from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
@@ -46,13 +47,13 @@ class ChunkSink(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Sentence:
-    samples: Samples
+    chunks: int  # that it has
     id: str
     voice: Voice | None  # None: the stream's own
-    speaker: Speaker  # whose speech the samples are
     begin: str | None = None  # mark of the first sample
     end: str | None = None  # mark behind the last
-    started: bool = False
+    heard: deque[Heard] = field(default_factory=deque)  # chunks that wait to be said
+    said: int = 0  # chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,6 @@ class _Change:
 
     is_new: bool
     voice: Voice | None
-    speaker: Speaker | None
 
 
 class VoiceStream:
@@ -77,11 +77,9 @@ class VoiceStream:
         self._sink = sink
         self._voice = voice
         self._set: Voice | None = None  # the voice that the engine's row has
-        self._speaker: Speaker | None = None  # whose speech it was told to expect
         self._sentences: deque[_Sentence] = deque()
         self._live: Samples = np.zeros(0, np.float32)
         self._unfinished: str | None = None  # the text whose sentences are still being made
-        self._skip = 0  # samples of output to drop: the chain's lookahead, when a sentence follows silence
         self._silent = 0  # chunks of live speech in a row, up to now, in which nothing was to be heard
         self._passed_over = 0  # ticks
 
@@ -94,14 +92,22 @@ class VoiceStream:
         """Say a whole sentence of the text ``id`` after those that wait, in ``voice`` if not in the stream's own.
 
         ``speaker`` is whose speech ``samples`` are. The sink reports ``begin:ID`` when the text's first sentence is
-        heard; see ``finish``.
+        heard; see ``finish``. Not for the event loop: it is heard here, 20 ms for a second.
         """
+        chain = self._engine.chain
         with self._engine.changed:
             is_first = all(s.id != id for s in self._sentences) and id != self._unfinished
             self._unfinished = id
-            self._sentences.append(_Sentence(samples, id, voice, speaker, f"begin:{id}" if is_first else None))
+            begin = f"begin:{id}" if is_first else None
+            sentence = _Sentence(count_chunks(len(samples), chain), id, voice, begin)
+            self._sentences.append(sentence)
             self._live = self._live[:0]
-            self._engine.changed.notify()
+        for heard in hear_sentence(torch.from_numpy(samples), speaker, chain):
+            with self._engine.changed:
+                if sentence not in self._sentences:
+                    return
+                sentence.heard.append(heard)
+                self._engine.changed.notify()
 
     def finish(self, id: str) -> None:
         """The text ``id`` has no more sentences: the sink reports ``end:ID`` behind its last."""
@@ -129,13 +135,13 @@ class VoiceStream:
         """Live speech ends here; what of it waits is dropped."""
         with self._engine.changed:
             self._live = self._live[:0]
-            self._sink.expecting = any(s.started for s in self._sentences)
+            self._sink.expecting = any(s.said for s in self._sentences)
             self._sink.live = False
 
     def cancel(self, id: str | None = None) -> None:
         """Stop the text ``id`` at once, or everything that is typed; other texts go on."""
         with self._engine.changed:
-            is_heard = bool(self._sentences) and self._sentences[0].started and id in (None, self._sentences[0].id)
+            is_heard = bool(self._sentences) and self._sentences[0].said > 0 and id in (None, self._sentences[0].id)
             self._sentences = deque(s for s in self._sentences if id is not None and s.id != id)
             if id in (None, self._unfinished):
                 self._unfinished = None
@@ -158,7 +164,8 @@ class VoiceStream:
 
     def is_ready(self) -> bool:
         """Whether a chunk can be made now. The engine's lock must be held."""
-        return self.waits() and self._sink.room() > 0
+        is_heard = not self._sentences or bool(self._sentences[0].heard)
+        return is_heard and self.waits() and self._sink.room() > 0
 
     def goes_first(self) -> bool:
         """Whether, being ready, it takes part in a tick with live speech; asked once a tick. The lock must be held.
@@ -177,33 +184,19 @@ class VoiceStream:
     def take_change(self) -> "_Change":
         """What to set in the row before the next chunk. The lock must be held."""
         voice = (self._sentences[0].voice if self._sentences else None) or self._voice
-        speaker = self._sentences[0].speaker if self._sentences else UNKNOWN_SPEAKER
-        change = _Change(
-            is_new=self._set is None,
-            voice=None if self._set is voice else voice,
-            speaker=None if self._speaker == speaker else speaker,
-        )
-        self._set, self._speaker = voice, speaker
+        change = _Change(is_new=self._set is None, voice=None if self._set is voice else voice)
+        self._set = voice
         return change
 
-    def take_chunk(self) -> tuple[Samples, _Sentence | None]:
-        """The next chunk of source speech and its sentence, if typed. The lock must be held."""
-        size = self._engine.chunk_samples
+    def take_chunk(self) -> tuple[Samples | Heard, _Sentence | None]:
+        """The next chunk of live speech, or of a sentence with the sentence. The lock must be held."""
         if self._sentences:
             self._silent = 0
-            return self._take_sentence(self._sentences[0], size), self._sentences[0]
+            return self._sentences[0].heard.popleft(), self._sentences[0]
+        size = self._engine.chunk_samples
         chunk, self._live = self._live[:size], self._live[size:]
         self._silent = self._silent + 1 if float(np.dot(chunk, chunk)) < _SILENCE**2 * size else 0
         return chunk, None
-
-    def _take_sentence(self, sentence: _Sentence, size: int) -> Samples:
-        if not sentence.started:
-            sentence.started = True
-            self._skip = self._engine.lookahead
-            # The chain answers ``lookahead`` samples late: as much silence behind brings the end out.
-            sentence.samples = np.concatenate([sentence.samples, np.zeros(self._engine.lookahead, np.float32)])
-        chunk, sentence.samples = sentence.samples[:size], sentence.samples[size:]
-        return np.pad(chunk, (0, size - len(chunk)))
 
     def give(self, samples: Samples, sentence: _Sentence | None) -> None:
         """Hand a finished chunk to the sink unless it was cancelled meanwhile. The lock must be held."""
@@ -214,15 +207,12 @@ class VoiceStream:
             return
         if not self._sentences or self._sentences[0] is not sentence:
             return
-        dropped = min(self._skip, len(samples))
-        self._skip -= dropped
-        samples = samples[dropped:]
-        if len(samples):
-            self._sink.live = False
-            self._sink.push(samples, sentence.begin)
-            sentence.begin = None
-            self._sink.expecting = True
-        if not len(sentence.samples):
+        self._sink.live = False
+        self._sink.push(samples, sentence.begin)
+        sentence.begin = None
+        sentence.said += 1
+        self._sink.expecting = True
+        if sentence.said == sentence.chunks:
             self._sentences.popleft()
             self._sink.expecting = bool(self._sentences)
             if sentence.end is not None:
@@ -238,11 +228,10 @@ class Engine:
     """
 
     def __init__(self, chain: VoiceChain, *, slots: int = 8) -> None:
-        self._chain = chain.eval()
+        self.chain = chain.eval()
         self.slots = slots
         self.sample_rate = chain.config.sample_rate
         self.chunk_samples = chain.config.chunk_samples
-        self.lookahead = chain.lookahead
         self.metrics = Metrics()
         self.changed = threading.Condition()
         self._streams: dict[int, VoiceStream] = {}
@@ -288,8 +277,10 @@ class Engine:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        rows = rows_of(self._chain, self.slots)
+        rows = rows_of(self.chain, self.slots)
         rows.warm_up()
+        for _ in hear_sentence(torch.zeros(self.sample_rate), TEXT_VOICE, self.chain):
+            pass
         self._is_warm.set()
         while True:
             with self.changed:
@@ -298,9 +289,9 @@ class Engine:
                     return
                 changes = [(s.row, s.take_change()) for s in ready]
                 taken = [(s, *s.take_chunk()) for s in ready]
-                for stream, chunk, _ in taken:
+                for stream in ready:
                     if stream.is_silent:
-                        stream.give(np.zeros_like(chunk), None)
+                        stream.give(np.zeros(self.chunk_samples, np.float32), None)
                 work = [one for one in taken if not one[0].is_silent]
             for row, change in changes:
                 _apply(rows, row, change)
@@ -316,15 +307,21 @@ class Engine:
             self.changed.wait(timeout=_LOOK_AGAIN_S if any(s.waits() for s in self._streams.values()) else None)
         return []
 
-    def _tick(self, work: list[tuple[VoiceStream, Samples, _Sentence | None]], rows: Rows | GraphRows) -> None:
+    def _tick(self, work: list[tuple[VoiceStream, Samples | Heard, _Sentence | None]], rows: Rows | GraphRows) -> None:
+        live = [(stream, chunk, None) for stream, chunk, _ in work if not isinstance(chunk, Heard)]
+        typed = [(stream, heard, sentence) for stream, heard, sentence in work if isinstance(heard, Heard)]
         started = time.perf_counter()
-        made = rows.step([s.row for s, _, _ in work], np.stack([chunk for _, chunk, _ in work]))
+        made: list[Samples] = []
+        if live:
+            made += [*rows.step([stream.row for stream, _, _ in live], np.stack([chunk for _, chunk, _ in live]))]
+        if typed:
+            made += [*rows.say([stream.row for stream, _, _ in typed], [heard for _, heard, _ in typed])]
         took_ms = 1000 * (time.perf_counter() - started)
         self.metrics.record("tick_ms", took_ms)
         self.metrics.count("ticks")
         self.metrics.count("work_us", int(1000 * took_ms))
         with self.changed:
-            for (stream, _, sentence), samples in zip(work, made, strict=True):
+            for (stream, _, sentence), samples in zip([*live, *typed], made, strict=True):
                 if self._streams.get(stream.row) is stream:
                     stream.metrics.record("chunk_ms", took_ms)
                     stream.give(samples, sentence)
@@ -335,5 +332,3 @@ def _apply(rows: Rows | GraphRows, row: int, change: _Change) -> None:
         rows.reset(row)
     if change.voice is not None:
         rows.set_voice(row, change.voice)
-    if change.speaker is not None:
-        rows.set_speaker(row, change.speaker)

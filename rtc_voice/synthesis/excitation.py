@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from rtc_voice.speech.interpolation import between
 from rtc_voice.speech.streaming import State
 
 _LOWEST_HZ = 50.0  # of F0: so many harmonics fit below the top at most
@@ -78,7 +79,7 @@ class Excitation(nn.Module):
         old = torch.cat([before, f0[:, :-1]], dim=1)
         before.copy_(f0[:, -1:])
         start = torch.where(old * f0 > 0, old, f0)
-        return torch.lerp(start.unsqueeze(-1), f0.unsqueeze(-1), self.ramp.to(f0.dtype))
+        return between(start.unsqueeze(-1), f0.unsqueeze(-1), self.ramp.to(f0.dtype))
 
     def _pulses(self, phase: Tensor, hz: Tensor) -> Tensor:
         """All harmonics below the top as one closed form, the Dirichlet kernel, for phases in [0, 1).

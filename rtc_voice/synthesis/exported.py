@@ -13,6 +13,9 @@ from torch import Tensor
 
 from rtc_voice.speech.streaming import State
 
+MOVED = "moved_"
+"""What the outputs are named that are a state, before its place among the tensors of the states."""
+
 
 class ExportedStep:
     """``step(*inputs, state)`` of an exported module: float32 but for the state, on the calling thread."""
@@ -23,17 +26,21 @@ class ExportedStep:
         options.log_severity_level = 3  # else it tells that casts of constants are not folded
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._names = [entry.name for entry in self._session.get_inputs()]
+        self._outputs = [entry.name for entry in self._session.get_outputs()]
+        # Of the state, what the step moves; the rest says whose voice it is.
+        self._moved = [int(name.removeprefix(MOVED)) for name in self._outputs if name.startswith(MOVED)]
 
     def __call__(self, *inputs_and_state: Tensor | State) -> list[Tensor]:
         """The module's outputs for the next chunk; the state, given last, moves in place."""
         *inputs, state = inputs_and_state
-        moved = list(tensors(state))
-        given = [tensor.contiguous().numpy() for tensor in (*inputs, *moved) if isinstance(tensor, Tensor)]
-        arrays = self._session.run(None, dict(zip(self._names, given, strict=True)))
+        held = list(tensors(state))
+        given = [tensor.contiguous().numpy() for tensor in (*inputs, *held) if isinstance(tensor, Tensor)]
+        arrays = self._session.run(self._outputs, dict(zip(self._names, given, strict=True)))
         made = [torch.from_numpy(array) for array in arrays]
-        for tensor, new in zip(moved, made[-len(moved) :], strict=True):
-            tensor.copy_(new)
-        return made[: -len(moved)]
+        results = len(made) - len(self._moved)
+        for number, new in zip(self._moved, made[results:], strict=True):
+            held[number].copy_(new)
+        return made[:results]
 
 
 def tensors(state: Tensor | State) -> Iterator[Tensor]:

@@ -5,16 +5,16 @@ the capture for ever, which is why states move in place, and why a step makes no
 copy from the processor's own memory. On an H100 a replay takes a sixth of the time of the same calls one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rtc_voice.speech.streaming import put_rows, take_rows
-from rtc_voice.synthesis.chain import VoiceChain
-from rtc_voice.synthesis.mapping import Speaker
-from rtc_voice.synthesis.rows import Rows
+from rtc_voice.synthesis.chain import Heard, VoiceChain
+from rtc_voice.synthesis.rows import Rows, silent, together
 from rtc_voice.voices.types import Voice
 
 Samples = NDArray[np.float32]
@@ -30,19 +30,21 @@ class GraphRows:
         self._rows = Rows(chain, count + 1)  # the last is what fills up a batch
         self.device = self._rows.device
         self._stream = torch.cuda.Stream(self.device, priority=-1)  # type: ignore[no-untyped-call]
-        self._batches: list[_Batch] = []
+        self._steps: list[_Batch] = []  # of live speech
+        self._sayings: list[_Batch] = []  # of what was heard before
         self.captures = 0
-
-    @property
-    def sizes(self) -> list[int]:
-        """Of the batches that there are graphs for."""
-        return [batch.size for batch in self._batches]
 
     def warm_up(self) -> None:
         """Capture the graphs, which each step then replays."""
         with torch.cuda.stream(self._stream):
-            self._batches = [_Batch(self._rows, size, spare=self._count) for size in batch_sizes(self._count)]
-            for batch in self._batches:
+            chain, sizes = self._rows.chain, batch_sizes(self._count)
+            chunk, heard = torch.zeros(1, chain.config.chunk_samples), silent(chain).tensors()
+            self._steps = [_Batch(self._rows, size, self._count, chain.step, [chunk]) for size in sizes]
+            self._sayings = [
+                _Batch(self._rows, size, self._count, lambda *given: chain.say(Heard(*given[:-1]), given[-1]), heard)
+                for size in sizes
+            ]
+            for batch in (*self._steps, *self._sayings):
                 batch.capture(self._stream)
                 self.captures += 1
         for row in range(self._count):
@@ -58,16 +60,18 @@ class GraphRows:
         with torch.cuda.stream(self._stream):
             self._rows.set_voice(row, voice)
 
-    def set_speaker(self, row: int, speaker: Speaker) -> None:
-        """Take what goes into ``row`` from now on for the speech of ``speaker``."""
-        with torch.cuda.stream(self._stream):
-            self._rows.set_speaker(row, speaker)
-
     def step(self, rows: Sequence[int], chunks: Samples) -> Samples:
         """The next chunk of each of ``rows``, of which none is named twice, ``[R, T]`` to ``[R, T]``, peak 1."""
-        batch = next(batch for batch in self._batches if batch.size >= len(rows))
+        return self._replay(self._steps, rows, [torch.from_numpy(chunks)])
+
+    def say(self, rows: Sequence[int], heard: Sequence[Heard]) -> Samples:
+        """As ``step``, of what was heard before, a row each."""
+        return self._replay(self._sayings, rows, together(heard).tensors())
+
+    def _replay(self, batches: "list[_Batch]", rows: Sequence[int], inputs: Sequence[Tensor]) -> Samples:
+        batch = next(batch for batch in batches if batch.size >= len(rows))
         with torch.cuda.stream(self._stream):
-            return batch.step(rows, chunks)
+            return batch.step(rows, inputs)
 
 
 def rows_of(chain: VoiceChain, count: int) -> Rows | GraphRows:
@@ -81,19 +85,24 @@ def batch_sizes(count: int) -> list[int]:
 
 
 class _Batch:
-    """A step for ``size`` rows as one graph, with the memory that it reads and writes."""
+    """``step(*inputs, state)`` for ``size`` rows as one graph, with the memory that it reads and writes.
 
-    def __init__(self, rows: Rows, size: int, spare: int) -> None:
+    ``inputs`` are one row of each, as an example.
+    """
+
+    def __init__(
+        self, rows: Rows, size: int, spare: int, step: Callable[..., Tensor], inputs: Sequence[Tensor]
+    ) -> None:
         self.size = size
         self._all = rows
         self._spare = spare
-        samples = rows.chain.config.chunk_samples
+        self._step = step
         # Pinned, so that copies go on beside the processor's work.
         self._named = torch.full((size,), spare).pin_memory()
-        self._given = torch.zeros(size, samples).pin_memory()
-        self._made = torch.zeros(size, samples).pin_memory()
-        self._rows, self._chunks, self._out = (
-            tensor.to(rows.device) for tensor in (self._named, self._given, self._made)
+        self._given = [one.cpu().repeat(size, *[1] * (one.dim() - 1)).pin_memory() for one in inputs]
+        self._made = torch.zeros(size, rows.chain.config.chunk_samples).pin_memory()
+        self._rows, self._out, *self._inputs = (
+            tensor.to(rows.device) for tensor in (self._named, self._made, *self._given)
         )
         self._graph = torch.cuda.CUDAGraph()
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -108,16 +117,17 @@ class _Batch:
 
     def _run(self) -> None:
         moved = take_rows(self._all.state, self._rows)
-        self._out.copy_(self._all.chain.step(self._chunks, moved).clamp(-1, 1))
+        self._out.copy_(self._step(*self._inputs, moved).clamp(-1, 1))
         put_rows(self._all.state, self._rows, moved)
 
-    def step(self, rows: Sequence[int], chunks: Samples) -> Samples:
+    def step(self, rows: Sequence[int], inputs: Sequence[Tensor]) -> Samples:
         """Replay it for ``rows``; what is left of the batch goes to the spare row."""
         self._named.fill_(self._spare)
         self._named[: len(rows)] = torch.tensor(rows)
-        self._given[: len(rows)] = torch.from_numpy(chunks)
         self._rows.copy_(self._named, non_blocking=True)
-        self._chunks.copy_(self._given, non_blocking=True)
+        for given, held, to in zip(inputs, self._given, self._inputs, strict=True):
+            held[: len(rows)] = given
+            to.copy_(held, non_blocking=True)
         self._graph.replay()
         self._made.copy_(self._out, non_blocking=True)
         self._done.record()

@@ -12,12 +12,7 @@ from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
 from rtc_voice.speech.interpolation import lerp
 from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ, semitones
-from rtc_voice.speech.speaker_pitch import (
-    AVERAGE_F0_HZ,
-    MEMORY_ROWS,
-    TYPICAL_RANGE,
-    load_speaker_pitch,
-)
+from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ, MEMORY_ROWS, TYPICAL_RANGE
 from rtc_voice.speech.streaming import State
 from rtc_voice.voices.types import Voice
 
@@ -45,24 +40,19 @@ TEXT_VOICE = known_speaker(text.TextToSpeech.f0)
 
 
 class VoiceMap(nn.Module):
-    """Moves F0 from the speaker's to the voice's, and turns its size and brightness.
-
-    The speaker's own mean and range of F0 are estimated from the past, so a live source needs no enrolment.
-    """
+    """Moves F0 from the speaker's to the voice's, and turns its size and brightness."""
 
     mel_hz: Tensor
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
         mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=torch.float64)
-        self.speaker_pitch = load_speaker_pitch()
         self.register_buffer("mel_hz", mel_to_hz(mel).float(), persistent=False)
 
     def init_state(self, batch: int) -> State:
-        """An average speaker and an average voice."""
+        """An average voice."""
         row = self.mel_hz.new_ones(batch, 1)
         return {
-            "speaker": self.speaker_pitch.init_state(batch),
             "log_f0": row * math.log(AVERAGE_F0_HZ),
             "range": row * TYPICAL_RANGE,
             "warp": warped_bands(row.squeeze(1)),
@@ -79,14 +69,19 @@ class VoiceMap(nn.Module):
             "tilt_db": row * voice.tilt_db,
         }
 
-    def speaker_state(self, speaker: Speaker) -> State:
-        """One row of what ``speaker`` sets in the state."""
-        return {"speaker": self.speaker_pitch.known(speaker.f0_hz, speaker.f0_range_semitones, speaker.rows_heard)}
+    def move_pitch(self, f0: Tensor, mean: Tensor, spread: Tensor, state: State) -> Tensor:
+        """The F0 of each row's voice for that of a speaker, Hz, 0 where unvoiced, ``[B, F]``.
 
-    def move_pitch(self, features: Features, state: State) -> Features:
-        """The rows with the F0 of each row's voice; the running estimates move in place."""
-        mean, spread = self.speaker_pitch.step(features, state["speaker"])
-        return Features(features.envelope, self._moved_f0(features.f0, mean, spread, state), features.aperiodicity)
+        Args:
+            f0: the speaker's, ``[B, F]``.
+            mean: of the speaker's log F0 as known at each row, ``[B, F]``, float64.
+            spread: its deviation, likewise.
+            state: says whose voice.
+        """
+        # float64: the phase of the excitation adds up what is off by a last bit.
+        own = torch.log(f0.double().clamp(min=FLOOR_HZ)) - mean
+        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
+        return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ).to(f0.dtype), f0)
 
     def shape(self, features: Features, state: State) -> Features:
         """The rows as large as each row's voice is beyond what its embedding says, and tilted around 500 Hz."""
@@ -94,12 +89,6 @@ class VoiceMap(nn.Module):
         tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1.0) * (math.log(10) / 20)
         envelope = lerp(features.envelope, state["warp"].unsqueeze(1))
         return Features(envelope + tilt, features.f0, features.aperiodicity)
-
-    def _moved_f0(self, f0: Tensor, mean: Tensor, spread: Tensor, state: State) -> Tensor:
-        # float64: the phase of the excitation adds up what is off by a last bit.
-        own = torch.log(f0.double().clamp(min=FLOOR_HZ)) - mean
-        moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
-        return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ).to(f0.dtype), f0)
 
 
 def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:

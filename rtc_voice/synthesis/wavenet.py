@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rtc_voice.speech.interpolation import between
 from rtc_voice.speech.streaming import State
 from rtc_voice.synthesis.layers import History, Layers, gated
 
@@ -109,7 +110,7 @@ class WaveNet(nn.Module):
         rows = torch.cat([before, loudness.clamp(min=_SMALLEST_GAIN)], dim=1)
         before.copy_(rows[:, -1:])
         ramp = torch.arange(1, self.hop + 1, dtype=rows.dtype, device=rows.device) / self.hop
-        return torch.lerp(rows[:, :-1, None], rows[:, 1:, None], ramp).flatten(1)
+        return between(rows[:, :-1, None], rows[:, 1:, None], ramp).flatten(1)
 
 
 def _fold(signals: Tensor, fold: int) -> Tensor:

@@ -8,10 +8,18 @@ import onnxscript.optimizer
 import torch
 from torch import Tensor, nn
 
-from rtc_voice.speech.analysis import Features
+from rtc_voice.speech.analysis import Features, Spectra
 from rtc_voice.speech.streaming import State, map_state
-from rtc_voice.synthesis.chain import SOURCE_GRAPHS, SOURCE_STATE, WAVENET_GRAPH, Source, load_torch_chain
-from rtc_voice.synthesis.exported import tensors
+from rtc_voice.synthesis.chain import (
+    HEARING_GRAPHS,
+    SOURCE_GRAPHS,
+    WAVENET_GRAPH,
+    Heard,
+    Source,
+    VoiceChain,
+    load_torch_chain,
+)
+from rtc_voice.synthesis.exported import MOVED, tensors
 
 MAX_BATCH, MAX_HOPS = 64, 512
 
@@ -22,14 +30,31 @@ def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     hops = torch.export.Dim("hops", min=1, max=MAX_HOPS)
     state = chain.init_state(2)
-    moved = {name: state[name] for name in SOURCE_STATE}
+    hop, config = chain.config.hop, chain.wavenet.config
+    for count, path in HEARING_GRAPHS.items():
+        progress(f"writing {path.name}")
+        spectra = chain.analysis.spectra(torch.randn(2, count * hop), state["history"]).tensors()
+        export_step(
+            chain,
+            lambda *given: chain.hear(Spectra(*given[:-1]), given[-1]).tensors(),
+            spectra,
+            [{0: batch} for _ in spectra],
+            state["hearing"],
+            path,
+        )
     for count, path in SOURCE_GRAPHS.items():
         progress(f"writing {path.name}")
-        chunk = torch.randn(2, count * chain.config.hop)
-        export_step(chain, lambda *inputs: _tensors_of(chain.source(*inputs)), [chunk], [{0: batch}], moved, path)
+        heard = _heard(chain, state, count).tensors()
+        export_step(
+            chain,
+            lambda *given: _tensors_of(chain.source(Heard(*given[:-1]), given[-1])),
+            heard,
+            [{0: batch} for _ in heard],
+            state["source"],
+            path,
+        )
     progress(f"writing {WAVENET_GRAPH.name}")
-    hop, config = chain.config.hop, chain.wavenet.config
-    features = chain.features(torch.zeros(2, 3 * hop), moved).tensors()
+    features = chain.source(_heard(chain, state, 3), state["source"])[0].tensors()
     inputs = [torch.randn(2, config.inputs, 3 * hop), *features]
     shapes = [{0: batch, 2: hop * hops}, *({0: batch, 1: hops} for _ in features)]
     export_step(
@@ -59,15 +84,19 @@ def export_step(
         step: what to export.
         inputs: examples.
         shapes: the dimensions of each input that may change, as ``torch.export`` takes them; the batch is the first.
-        state: an example.
+        state: an example; what of it the step never writes to is an input only.
         path: file to write.
     """
-    functional = _Functional(module, step, state)
     states = tuple(tensors(state))
+    versions = [tensor._version for tensor in states]
+    results = len(step(*inputs, state))
+    moved = [number for number, old in enumerate(versions) if states[number]._version > old]
+    functional = _Functional(module, step, state, moved)
     program = torch.onnx.export(
         functional.eval(),
         (tuple(inputs), states),
         dynamic_shapes=(tuple(shapes), tuple({0: shapes[0][0]} for _ in states)),
+        output_names=[*(f"made_{number}" for number in range(results)), *(f"{MOVED}{number}" for number in moved)],
         dynamo=True,
         external_data=False,
         verbose=False,
@@ -82,23 +111,32 @@ def export_step(
     program.save(str(path))
 
 
+def _heard(chain: VoiceChain, state: State, hops: int) -> Heard:
+    noise = torch.randn(2, hops * chain.config.hop)
+    return chain.hear(chain.analysis.spectra(noise, state["history"]), state["hearing"])
+
+
 def _tensors_of(source: Source) -> tuple[Tensor, ...]:
     features, pulses, noise = source
     return *features.tensors(), pulses, noise
 
 
 class _Functional(nn.Module):
-    """A step that returns its new state instead of moving it."""
+    """A step that returns what of its state it moves instead of moving it."""
 
-    def __init__(self, module: nn.Module, step: Callable[..., tuple[Tensor, ...]], state: Tensor | State) -> None:
+    def __init__(
+        self, module: nn.Module, step: Callable[..., tuple[Tensor, ...]], state: Tensor | State, moved: Sequence[int]
+    ) -> None:
         super().__init__()
         self._module = module
         self._step = step
         self._form = state
+        self._moved = moved
 
     def forward(self, inputs: tuple[Tensor, ...], states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         state = _like(self._form, iter([tensor.clone() for tensor in states]))
-        return (*self._step(*inputs, state), *tensors(state))
+        made, held = self._step(*inputs, state), list(tensors(state))
+        return (*made, *(held[number] for number in self._moved))
 
 
 def _like(form: Tensor | State, values: Iterator[Tensor]) -> Tensor | State:

@@ -10,9 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rtc_voice.config import AUDIO
-from rtc_voice.speech.analysis import FRAME, Features
-from rtc_voice.speech.pitch import CEILING_HZ, PitchTracker
-from rtc_voice.speech.streaming import slide
+from rtc_voice.speech.analysis import FRAME, Features, SpeechAnalysis
+from rtc_voice.speech.pitch import CEILING_HZ
 from rtc_voice.speech.voicing import Voicing
 from rtc_voice.synthesis.chain import source_and_filter
 from rtc_voice.synthesis.excitation import Excitation
@@ -39,9 +38,9 @@ def train_voicing(voices: VoiceSet, output: Path, segments: int = 1200, epochs: 
     """Train and write ``output``; the share of the held-out speakers' rows that are misjudged."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    tracker = PitchTracker(AUDIO.sample_rate, FRAME)
-    network = Voicing(AUDIO.sample_rate, tracker.n_fft)
-    examples = list(_examples(voices, voices.choose(is_test=False), segments, tracker, network, rng))
+    analysis = SpeechAnalysis()
+    network = Voicing(AUDIO.sample_rate, analysis.pitch.n_fft)
+    examples = list(_examples(voices, voices.choose(is_test=False), segments, analysis, network, rng))
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, epochs * len(examples))
     for _ in range(epochs):
@@ -53,7 +52,7 @@ def train_voicing(voices: VoiceSet, output: Path, segments: int = 1200, epochs: 
             optimizer.step()
             schedule.step()
     save_file(network.state_dict(), output)
-    held_out = _examples(voices, voices.choose(is_test=True), segments // 5, tracker, network, rng)
+    held_out = _examples(voices, voices.choose(is_test=True), segments // 5, analysis, network, rng)
     with torch.inference_mode():
         wrong = [((odds > 0) != (truth > 0)).double().mean() for odds, truth in (_judged(network, e) for e in held_out)]
     return float(np.mean(wrong)) if wrong else float("nan")
@@ -72,7 +71,7 @@ def _examples(
     voices: VoiceSet,
     chosen: list[int],
     count: int,
-    tracker: PitchTracker,
+    analysis: SpeechAnalysis,
     network: Voicing,
     rng: np.random.Generator,
 ) -> Iterator[Example]:
@@ -82,8 +81,9 @@ def _examples(
         make = [_made if rng.random() < _MADE else _recorded for _ in picked]
         clean, truth = zip(*[one(voices, i, rng) for one, i in zip(make, picked, strict=True)], strict=True)
         heard = torch.from_numpy(np.stack([disturbed(samples, rng) for samples in clean]))
-        frames = slide(heard.new_zeros(len(heard), FRAME - AUDIO.hop), heard).unfold(1, FRAME, AUDIO.hop)
-        power, f0, strength = tracker.track(frames, tracker.init_state(len(heard))["score"])
+        state = analysis.init_state(len(heard))
+        power = analysis.spectra(heard, state["history"]).pitch
+        f0, strength = analysis.pitch.track(power, state["rows"]["pitch"]["score"])
         yield network.bands(power), strength, f0, torch.from_numpy(np.stack(truth))
 
 

@@ -7,9 +7,8 @@ from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from rtc_voice.config import AUDIO
 from rtc_voice.errors import AudioError
-from rtc_voice.speech.analysis import FRAME
+from rtc_voice.speech.analysis import FRAME, SpeechAnalysis
 from rtc_voice.speech.formants import tract_length
-from rtc_voice.speech.pitch import PitchTracker
 from rtc_voice.voices.speaker_encoder import SpeakerEncoder
 from rtc_voice.voices.traits import RANGE_SEMITONES, TRACT, clip
 from rtc_voice.voices.types import Voice
@@ -65,10 +64,10 @@ def voice_of_recording(samples: Samples, sample_rate: int, encoder: SpeakerEncod
 @torch.inference_mode()
 def voiced_rows(speech: Samples) -> tuple[Array, Array]:
     """F0 in Hz and its times in seconds, a row per hop, where a voice sounds aloud; ``[F]`` each."""
-    tracker = PitchTracker(AUDIO.sample_rate, FRAME)
+    analysis = SpeechAnalysis()
     padded = torch.from_numpy(np.pad(_without_rumble(speech), (FRAME // 2, FRAME // 2 + AUDIO.hop)))
     frames = padded.unfold(0, FRAME, AUDIO.hop).unsqueeze(0)
-    f0 = tracker.step(frames, tracker.init_state(1))[0].double().numpy()
+    f0 = analysis.pitch.step(analysis.look(frames).pitch, analysis.pitch.init_state(1))[0].double().numpy()
     loudness = frames[0].square().mean(dim=-1).sqrt().numpy()
     is_voiced = (f0 > 0) & (loudness > _LOUD * np.quantile(loudness, 0.95))
     return without_octave_errors(f0[is_voiced], np.flatnonzero(is_voiced) * AUDIO.hop / AUDIO.sample_rate)

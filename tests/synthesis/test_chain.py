@@ -55,7 +55,8 @@ def test_batch_row_is_as_alone() -> None:
     together = spoken(chain, sources, voices, 480)
     with torch.no_grad():
         state = chain.init_state(1)
-        state["excitation"]["noise"].copy_(chain.init_state(3)["excitation"]["noise"][2:])  # the rows' noise differs
+        third = chain.excitation.init_state(3)["noise"][2:]
+        state["source"]["excitation"]["noise"].copy_(third)  # the rows' noise differs
         chain.set_voice(voices[2], state, 0)
         alone = torch.cat([chain.step(c, state) for c in torch.split(source * 0.3, 480, dim=1)], dim=1)
     torch.testing.assert_close(together[2:], alone, rtol=0, atol=1e-9)

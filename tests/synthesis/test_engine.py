@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from rtc_voice.errors import CapacityError
-from rtc_voice.synthesis.chain import VoiceChain
+from rtc_voice.synthesis.chain import Heard, VoiceChain
 from rtc_voice.synthesis.engine import SILENT_CHUNKS, Engine, VoiceStream
 from rtc_voice.synthesis.mapping import TEXT_VOICE
 from tests.speech.signals import vowel
@@ -69,10 +69,12 @@ def by_chain(chain: VoiceChain, source: Samples, f0_hz: float) -> Samples:
     state = chain.init_state(1)
     chain.set_voice(voice(f0_hz), state, 0)
     chain.set_speaker(TEXT_VOICE, state, 0)
-    padded = np.pad(source, (0, chain.lookahead))
-    chunks = np.split(np.pad(padded, (0, -len(padded) % CHUNK)), -(-len(padded) // CHUNK))
-    out = [chain.step(torch.from_numpy(c)[None], state)[0].clamp(-1, 1).numpy() for c in chunks]
-    return np.concatenate(out)[chain.lookahead :]
+    padded = np.pad(source, (0, -len(source) % CHUNK + chain.lookahead))
+    spectra = chain.analysis.spectra(torch.from_numpy(padded)[None], state["history"])
+    heard = chain.hear(spectra, state["hearing"])
+    rows = chain.lookahead // chain.config.hop  # what was before the sentence
+    out: Samples = chain.say(Heard(*(part[:, rows:] for part in heard.tensors())), state)[0].clamp(-1, 1).numpy()
+    return out
 
 
 def test_a_typed_sentence_comes_out_whole_and_without_the_lookahead(chain: VoiceChain) -> None:

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from rtc_voice.synthesis.graphs import GraphRows, batch_sizes
-from rtc_voice.synthesis.mapping import TEXT_VOICE
 from rtc_voice.synthesis.rows import Rows
 from tests.speech.signals import vowel
 from tests.synthesis.voices import small_chain, voice
@@ -38,7 +37,6 @@ def spoken(rows: Rows | GraphRows) -> list[np.ndarray]:
     for row in range(3):
         rows.reset(row)
         rows.set_voice(row, voice(120 + 50 * row, seed=row))
-        rows.set_speaker(row, TEXT_VOICE)
     for number in range(30):
         speaking = [row for row in range(3) if (number + row) % 4]
         chunks = np.stack([source[row][number * CHUNK : (number + 1) * CHUNK] for row in speaking])
@@ -67,7 +65,6 @@ def test_rows_that_are_not_neighbours_do_not_touch_each_other() -> None:
     alone = Rows(small_chain(), 1)
     alone.reset(0)
     alone.set_voice(0, voice(120, seed=0))
-    alone.set_speaker(0, TEXT_VOICE)
     source = vowel(140.0, 0.6)[0].numpy().astype(np.float32)
     expected = [alone.step([0], source[None, n * CHUNK : (n + 1) * CHUNK])[0] for n in range(30) if n % 4]
     np.testing.assert_allclose(together[0], np.concatenate(expected), atol=1e-5)
