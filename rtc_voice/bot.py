@@ -44,6 +44,7 @@ class BotConfig:
     predictor: PredictorName = "learned"  # from face to voice
     text_engines: tuple[str, ...] = DEFAULT  # NAME or NAME:MODEL, in the order in which they are asked
     voices: int | None = None  # at once; None: as many as this machine is measured to have time for
+    device: str = "auto"  # where voices are made: cpu, cuda, or auto, a GPU where there is one
 
 
 class Bot:
@@ -84,9 +85,9 @@ class Bot:
 
     def _load(self, stack: AsyncExitStack) -> Parts:
         text_pool, recording_pool = (stack.enter_context(ThreadPoolExecutor(1, name)) for name in ("text", "recording"))
-        chain, most = load_chain(), self.config.max_calls
+        chain, most = load_chain(device=self.config.device), self.config.max_calls
         voices = self.config.voices or min(most, max(voices_that_fit(chain, most), _FEWEST_VOICES))
-        logger.info("%d voices at once", voices)
+        logger.info("%d voices at once, on %s", voices, chain.device)
         engine = stack.enter_context(Engine(chain, slots=voices))
         faces = stack.enter_context(FaceWorker(metrics=self.metrics))
         cache = VoiceCache(path=self.config.cache_file)

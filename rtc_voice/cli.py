@@ -83,6 +83,10 @@ TextEnginesOption = Annotated[
         help="NAME or NAME:MODEL (docs/text-engines.md); repeat it. The first is asked first.",
     ),
 ]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option("--device", help="Where voices are made; auto: on a GPU where there is one."),
+]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 lets the system choose.", min=0, max=65535)]
 
 
@@ -123,6 +127,7 @@ def demo(
     photo: Annotated[Path | None, typer.Option(help="Portrait that calls, instead of the built-in one.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for call.wav, report.json and report.png.")] = Path("demo/out"),
     predictor: PredictorOption = "learned",
+    device: DeviceOption = "auto",
 ) -> None:
     """Call yourself: a built-in face gets a voice. Then open the page."""
     from rtc_voice.selfcall import PORTRAIT
@@ -133,7 +138,7 @@ def demo(
         raise InputError(f"{out} cannot be made: {error.strerror}", "choose another folder with --out") from error
     from rtc_voice.bot import BotConfig
 
-    config = BotConfig(predictor=predictor)
+    config = BotConfig(predictor=predictor, device=device)
     _run(lambda: _demo(config, host, port, photo or PORTRAIT, once=once, out=out))
 
 
@@ -155,6 +160,7 @@ def serve(
     relay_only: RelayOnly = False,
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Serve the page and all who call. Offers go to /offer, WHIP to /whip/NAME, WHEP to /whep/NAME."""
     ice = _ice(ice_server, relay_only)
@@ -168,7 +174,7 @@ def serve(
             return Echo(max_calls, ice=ice)
         from rtc_voice.bot import Bot, BotConfig
 
-        return Bot(BotConfig(max_calls, cache, ice, predictor, _engines(text_engine)))
+        return Bot(BotConfig(max_calls, cache, ice, predictor, _engines(text_engine), device=device))
 
     async def run() -> None:
         stopped = _stop_signals()
@@ -206,6 +212,7 @@ def local(
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Show the devices, and end.")] = False,
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Type or speak at this machine in a face's voice. Its camera sees the face; there is no call."""
     if list_devices:
@@ -215,7 +222,7 @@ def local(
     from rtc_voice.local.start import Places, run
 
     places = Places(camera, microphone, speakers, video, audio, out, headphones, preview)
-    config = BotConfig(max_calls=1, predictor=predictor, text_engines=_engines(text_engine))
+    config = BotConfig(max_calls=1, predictor=predictor, text_engines=_engines(text_engine), device=device)
     _run(lambda: run(places, config))
     if out is not None:
         _out.print(str(out), soft_wrap=True)
@@ -242,13 +249,14 @@ def join(
     relay_only: RelayOnly = False,
     predictor: PredictorOption = "learned",
     text_engine: TextEnginesOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Join a room that others run. Everybody there who agrees gets a voice."""
     from rtc_voice.bot import BotConfig
     from rtc_voice.room import RoomConfig
 
     ice = _ice(ice_server, relay_only)
-    config = BotConfig(max_voices or _MAX_VOICES, cache, ice, predictor, _engines(text_engine), max_voices)
+    config = BotConfig(max_voices or _MAX_VOICES, cache, ice, predictor, _engines(text_engine), max_voices, device)
     _run(lambda: _join(room, config, RoomConfig(frozenset(consented or []), mix), host, port))
     _end_at_once()
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO, AudioConfig
+from rtc_voice.device import find_device
 from rtc_voice.speech.analysis import Features, Spectra, SpeechAnalysis
 from rtc_voice.speech.pitch import octaves
 from rtc_voice.speech.speaker_pitch import load_speaker_pitch
@@ -81,6 +82,11 @@ class VoiceChain(nn.Module):
         self.correct: Callable[[Tensor, Features, State], Tensor] = self.correction
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.wavenet.voice.weight.device
+
+    @property
     def lookahead(self) -> int:
         """Samples by which the output lags the input, before any chunking."""
         return self.analysis.lookahead + LOOKAHEAD_ROWS * self.config.hop
@@ -117,7 +123,7 @@ class VoiceChain(nn.Module):
 
     def set_voice(self, voice: Voice, state: State, row: int) -> None:
         """Speak row ``row`` in ``voice`` from the next chunk on; what is in flight stays without a click."""
-        rows = torch.tensor([row], device=self.wavenet.voice.weight.device)
+        rows = torch.tensor([row], device=self.device)
         embedding = torch.from_numpy(voice.embedding).to(self.wavenet.voice.weight).unsqueeze(0)
         made = self.conversion.voice_state(voice)
         target = self.map.voice_state(voice, made["size"])
@@ -128,7 +134,7 @@ class VoiceChain(nn.Module):
     def set_speaker(self, speaker: Speaker, state: State, row: int) -> None:
         """Take what goes into row ``row`` from now on for the speech of ``speaker``."""
         known = self.speaker_pitch.known(speaker.f0_hz, speaker.f0_range_semitones, speaker.rows_heard)
-        rows = torch.tensor([row], device=self.wavenet.voice.weight.device)
+        rows = torch.tensor([row], device=self.device)
         put_rows(state["hearing"]["speaker"], rows, known)
 
     def step(self, chunk: Tensor, state: State) -> Tensor:
@@ -170,8 +176,19 @@ class VoiceChain(nn.Module):
         return self.step(samples, self.init_state(samples.shape[0]))
 
 
-def load_chain(config: AudioConfig = AUDIO) -> VoiceChain:
-    """The chain that is shipped, with its trained weights, its networks in ONNX Runtime: the fastest on a CPU."""
+def load_chain(config: AudioConfig = AUDIO, device: str = "cpu") -> VoiceChain:
+    """The chain that is shipped, with its trained weights, in what is fastest there: on a CPU, ONNX Runtime.
+
+    Args:
+        config: rates and sizes.
+        device: as for ``find_device``.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    where = find_device(device)
+    if where.type == "cuda":
+        return load_torch_chain(config).to(where)
     chain = load_torch_chain(config)
     hearing = {hops: ExportedStep(path) for hops, path in HEARING_GRAPHS.items()}
     source = {hops: ExportedStep(path) for hops, path in SOURCE_GRAPHS.items()}
@@ -200,7 +217,7 @@ def _in_pieces(graphs: dict[int, ExportedStep], inputs: Sequence[Tensor], state:
 
 
 def load_torch_chain(config: AudioConfig = AUDIO) -> VoiceChain:
-    """``load_chain`` with all of it in torch: for training, for a GPU, and to export from."""
+    """The same with all of it in torch: for training, for a GPU, and to export from."""
     chain = VoiceChain(config)
     chain.conversion.load_state_dict(load_file(CONVERSION_WEIGHTS))
     chain.wavenet.load_state_dict(load_file(WAVENET_WEIGHTS))

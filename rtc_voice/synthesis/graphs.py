@@ -44,8 +44,9 @@ class GraphRows:
                 _Batch(self._rows, size, self._count, lambda *given: chain.say(Heard(*given[:-1]), given[-1]), heard)
                 for size in sizes
             ]
+            memory = torch.cuda.graph_pool_handle()  # one for all: they never run at the same time
             for batch in (*self._steps, *self._sayings):
-                batch.capture(self._stream)
+                batch.capture(self._stream, memory)
                 self.captures += 1
         for row in range(self._count):
             self.reset(row)
@@ -76,7 +77,7 @@ class GraphRows:
 
 def rows_of(chain: VoiceChain, count: int) -> Rows | GraphRows:
     """``count`` rows on the device of ``chain``."""
-    return GraphRows(chain, count) if chain.wavenet.voice.weight.is_cuda else Rows(chain, count)
+    return GraphRows(chain, count) if chain.device.type == "cuda" else Rows(chain, count)
 
 
 def batch_sizes(count: int) -> list[int]:
@@ -107,12 +108,12 @@ class _Batch:
         self._graph = torch.cuda.CUDAGraph()
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
-    def capture(self, stream: torch.cuda.Stream) -> None:
-        """Record the step on the stream that is current."""
+    def capture(self, stream: torch.cuda.Stream, memory: tuple[int, int]) -> None:
+        """Record the step on the stream that is current; what it needs between comes from the pool ``memory``."""
         for _ in range(_WARM_UP_STEPS):
             self._run()
         stream.synchronize()
-        with torch.cuda.graph(self._graph, stream=stream):
+        with torch.cuda.graph(self._graph, stream=stream, pool=memory):
             self._run()
 
     def _run(self) -> None:

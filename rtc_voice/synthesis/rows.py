@@ -21,7 +21,7 @@ class Rows:
 
     def __init__(self, chain: VoiceChain, count: int) -> None:
         self.chain = chain
-        self.device = chain.wavenet.voice.weight.device
+        self.device = chain.device
         with self.device:
             self.state = chain.init_state(count)
             self._fresh = chain.init_state(1)
@@ -74,7 +74,7 @@ def together(heard: Sequence[Heard]) -> Heard:
 
 def silent(chain: VoiceChain) -> Heard:
     """A chunk in which nothing is said."""
-    device = chain.wavenet.voice.weight.device
+    device = chain.device
     with device:
         state = chain.init_state(1)
         spectra = chain.analysis.spectra(torch.zeros(1, chain.config.chunk_samples), state["history"])

@@ -30,7 +30,7 @@ def hear_sentence(samples: Tensor, speaker: Speaker, chain: VoiceChain) -> Itera
     """
     size, rows = chain.config.chunk_samples, chain.config.chunk_samples // chain.config.hop
     left, late = count_chunks(len(samples), chain), chain.lookahead
-    padded = pad(samples, (0, left * size + late - len(samples))).to(chain.wavenet.voice.weight.device)
+    padded = pad(samples, (0, left * size + late - len(samples))).to(chain.device)
     with padded.device:
         state = chain.init_state(1)
     chain.set_speaker(speaker, state, 0)

@@ -2,27 +2,20 @@
 
 import torch
 
-from rtc_voice.errors import InputError
+from rtc_voice.device import find_device
 from rtc_voice.speech.streaming import State, map_state
 
 
-def find_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is a GPU where there is one.
+def training_device(name: str) -> torch.device:
+    """``find_device`` for training: products of matrices are in TF32 there.
 
-    Raises:
-        InputError: there is no such device here.
+    Not in bfloat16: source and filter lie between what is learnt and the losses, and what two decimals of an envelope
+    leave out is heard as noise that the WaveNet cannot take away.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device is to be seen here", "give --device cpu, or install a CUDA build of torch")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"{name} is not a device to train on", "give cpu, cuda or auto")
-    if name == "cuda":
-        # TF32, but not bfloat16: source and filter lie between what is learnt and the losses, and what two decimals of
-        # an envelope leave out is heard as noise that the WaveNet cannot take away.
+    device = find_device(name)
+    if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-    return torch.device(name)
+    return device
 
 
 def on(device: torch.device, state: State) -> State:

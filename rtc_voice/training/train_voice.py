@@ -16,7 +16,7 @@ from torch import nn
 
 from rtc_voice.errors import InputError
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
-from rtc_voice.training.device import find_device
+from rtc_voice.training.device import training_device
 from rtc_voice.training.speech_sets import find_speech_sets, read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
 from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_conversion, train_conversion
@@ -81,7 +81,7 @@ def train_voice(
     Raises:
         InputError: no speech set, or too little speech in them; no such device.
     """
-    where = find_device(device)
+    where = training_device(device)
     voices = _voice_set(data_dir, work_dir / "set", is_tiny)
     plan = TINY if is_tiny else Plan()
     if where.type == "cuda":

@@ -1,5 +1,6 @@
 """The engine: what it speaks is what the chain says, sentences go in turn, cancel is at once, places are limited."""
 
+import copy
 import threading
 from itertools import pairwise
 
@@ -235,6 +236,24 @@ def test_typed_speech_with_a_reserve_waits_for_live_speech_but_not_for_ever(chai
     hungry = Engine(chain, slots=1).open(voice(), Listener(room=8))
     hungry.speak(sentence(), "a")
     assert hungry.goes_first()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_typed_and_live_speech_are_what_they_are_on_a_cpu(chain: VoiceChain) -> None:
+    said: dict[str, list[Samples]] = {}
+    for device in ("cpu", "cuda"):
+        with Engine(copy.deepcopy(chain).to(device), slots=2) as engine:
+            typed, live = Listener(), Listener()
+            typist, speaker = engine.open(voice(120), typed), engine.open(voice(200), live)
+            typist.speak(sentence(), "a")
+            typist.finish("a")
+            feed(speaker, live, sentence(220, 0.5))
+            typed.until(mark="end:a")
+            said[device] = [typed.heard(), live.heard()]
+    for ours, theirs in zip(said["cuda"], said["cpu"], strict=True):
+        assert theirs.std() > 0.005
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_all_places_taken_is_an_error(chain: VoiceChain) -> None:

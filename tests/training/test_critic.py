@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from rtc_voice.device import find_device
 from rtc_voice.errors import InputError
 from rtc_voice.training.critic import SoundCritic, WaveCritic, critic_loss, deceit_loss, unbelieved
-from rtc_voice.training.device import find_device
 from rtc_voice.training.losses import SpectralDistance
 
 RATE = 24_000
