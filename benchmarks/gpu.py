@@ -32,6 +32,11 @@ def rows(quick: bool) -> list[dict[str, object]]:
             graphs = GraphRows(load_torch_chain().to("cuda"), voices)
             graphs.warm_up()
             measured.append(_ticks(f"graph_{precision}_{voices}_voices", graphs, voices, number))
+            if voices == 1:
+                fused = GraphRows(load_torch_chain().to("cuda"), 1, fuse=True)
+                fused.warm_up()
+                measured.append(_ticks(f"fused_{precision}_1_voices", fused, 1, number))
+                measured.append({"name": f"fused_vs_graph_{precision}", "max_abs": _apart(fused, graphs), "n": 1})
             if voices <= 8:
                 eager = _Eager(voices)
                 measured.append(_ticks(f"eager_{precision}_{voices}_voices", eager, voices, number))
@@ -75,16 +80,27 @@ def _ticks(name: str, made_by: GraphRows | _Eager, voices: int, number: int) -> 
 
 def _stream_vs_whole() -> float:
     chain = load_torch_chain().to("cuda")
-    samples = torch.from_numpy(speech(SPOKEN))[None, : 100 * CHUNK].to("cuda")
     graphs = rows_of(chain, 1)
     graphs.warm_up()
-    streamed = np.concatenate([graphs.step([0], chunk.cpu().numpy())[0] for chunk in torch.split(samples, CHUNK, 1)])
-    whole = chain.step(samples, Rows(chain, 1).state)[0].clamp(-1, 1).cpu().numpy()
-    return float(np.abs(streamed - whole).max())
+    whole = chain.step(_words().to("cuda"), Rows(chain, 1).state)[0].clamp(-1, 1).cpu().numpy()
+    return float(np.abs(_streamed(graphs) - whole).max())
+
+
+def _apart(one: GraphRows, other: GraphRows) -> float:
+    return float(np.abs(_streamed(one) - _streamed(other)).max())
+
+
+def _words() -> torch.Tensor:
+    return torch.from_numpy(speech(SPOKEN))[None, : 100 * CHUNK]
+
+
+def _streamed(made_by: Rows | GraphRows) -> np.ndarray:
+    made_by.reset(0)
+    return np.concatenate([made_by.step([0], chunk.numpy())[0] for chunk in torch.split(_words(), CHUNK, 1)])
 
 
 def _gpu_vs_cpu() -> float:
-    samples = torch.from_numpy(speech(SPOKEN))[None, : 100 * CHUNK]
+    samples = _words()
     on_gpu, on_cpu = (
         chain.step(samples.to(device), Rows(chain, 1).state).cpu()
         for device, chain in (("cuda", load_torch_chain().to("cuda")), ("cpu", load_torch_chain()))

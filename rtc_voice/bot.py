@@ -45,6 +45,7 @@ class BotConfig:
     text_engines: tuple[str, ...] = DEFAULT  # NAME or NAME:MODEL, in the order in which they are asked
     voices: int | None = None  # at once; None: as many as this machine is measured to have time for
     device: str = "auto"  # where voices are made: cpu, cuda, or auto, a GPU where there is one
+    fuse: bool = False  # compile for a GPU: a minute at the start, then half of the time for a voice alone
 
 
 class Bot:
@@ -88,7 +89,7 @@ class Bot:
         chain, most = load_chain(device=self.config.device), self.config.max_calls
         voices = self.config.voices or min(most, max(voices_that_fit(chain, most), _FEWEST_VOICES))
         logger.info("%d voices at once, on %s", voices, chain.device)
-        engine = stack.enter_context(Engine(chain, slots=voices))
+        engine = stack.enter_context(Engine(chain, slots=voices, fuse=self.config.fuse))
         faces = stack.enter_context(FaceWorker(metrics=self.metrics))
         cache = VoiceCache(path=self.config.cache_file)
         stack.callback(cache.close)

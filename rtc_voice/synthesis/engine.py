@@ -224,12 +224,14 @@ class Engine:
 
     Each tick makes one chunk for every stream that has something to say and room for it, in one batch, but for typed
     speech that can wait for live speech. Streams with nothing to say cost nothing, and those whose microphone is muted
-    next to nothing. Entering loads and warms up, so the first chunk is as fast as any.
+    next to nothing. Entering loads and warms up, so the first chunk is as fast as any; on a GPU with ``fuse`` (see
+    ``GraphRows``) for a minute.
     """
 
-    def __init__(self, chain: VoiceChain, *, slots: int = 8) -> None:
+    def __init__(self, chain: VoiceChain, *, slots: int = 8, fuse: bool = False) -> None:
         self.chain = chain.eval()
         self.slots = slots
+        self._fuse = fuse
         self.sample_rate = chain.config.sample_rate
         self.chunk_samples = chain.config.chunk_samples
         self.metrics = Metrics()
@@ -277,7 +279,7 @@ class Engine:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        rows = rows_of(self.chain, self.slots)
+        rows = rows_of(self.chain, self.slots, fuse=self._fuse)
         rows.warm_up()
         for _ in hear_sentence(torch.zeros(self.sample_rate), TEXT_VOICE, self.chain):
             pass
