@@ -21,6 +21,6 @@ def lerp(values: Tensor, position: Tensor) -> Tensor:
     return between(values.gather(-1, left), values.gather(-1, left + 1), weight)
 
 
-def between(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
+def between(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """``torch.lerp`` in one way for all weights: it has two, both of which an exported graph would take."""
     return start + weight * (end - start)

@@ -164,7 +164,8 @@ class VoiceChain(nn.Module):
         mean, spread = heard.pitch.unbind(dim=-1)
         f0 = self.map.move_pitch(own.f0, mean, spread, state["map"])
         moved = Features(own.envelope, f0, own.aperiodicity)
-        features = self.map.shape(self.conversion.adapter.step(heard.content, moved, state["adapter"]), state["map"])
+        made = self.conversion.adapter.step(heard.content, moved, state["adapter"])
+        features = self.map.shape(made, own.envelope, state["map"])
         return features, *self.excitation.step(features.f0, state["excitation"])
 
     def correction(self, signals: Tensor, features: Features, state: State) -> Tensor:

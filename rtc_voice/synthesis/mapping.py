@@ -10,12 +10,15 @@ from rtc_voice.config import AUDIO
 from rtc_voice.speech import text
 from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, hz_to_mel, mel_to_hz
-from rtc_voice.speech.interpolation import lerp
+from rtc_voice.speech.interpolation import between, lerp
 from rtc_voice.speech.pitch import CEILING_HZ, FLOOR_HZ, semitones
 from rtc_voice.speech.speaker_pitch import AVERAGE_F0_HZ, MEMORY_ROWS, TYPICAL_RANGE
 from rtc_voice.speech.streaming import State
 from rtc_voice.voices.types import Voice
 
+_CLEARER = 0.2  # by how much of what a band differs from its neighbourhood it is made to differ more
+_NEIGHBOURHOOD = 21  # bands
+_OWN_HISS = 0.2  # share of the speaker's own envelope in unvoiced rows
 _TOP_MEL = hz_to_mel(torch.tensor(AUDIO.sample_rate / 2, dtype=torch.float64)).item()
 
 
@@ -40,14 +43,21 @@ TEXT_VOICE = known_speaker(text.TextToSpeech.f0)
 
 
 class VoiceMap(nn.Module):
-    """Moves F0 from the speaker's to the voice's, and turns its size and brightness."""
+    """Moves F0 from the speaker's to the voice's, makes its envelope clear, and turns its size and brightness.
+
+    An adapter gives the mean of all ways in which its voice might say something, which is flatter than each of them
+    (Toda and Tokuda 2007, https://doi.org/10.1093/ietisy/e90-d.5.816): formants and valleys are brought out again. And
+    hiss tells much of what is said and little of who says it, so some of the speaker's own stays.
+    """
 
     mel_hz: Tensor
+    clearer: Tensor
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
         mel = torch.linspace(0, _TOP_MEL, BANDS, dtype=torch.float64)
         self.register_buffer("mel_hz", mel_to_hz(mel).float(), persistent=False)
+        self.register_buffer("clearer", _clearer(), persistent=False)
 
     def init_state(self, batch: int) -> State:
         """An average voice."""
@@ -83,12 +93,29 @@ class VoiceMap(nn.Module):
         moved = state["log_f0"] + own * (state["range"] / spread).clamp(0.7, 1.4)
         return torch.where(f0 > 0, moved.exp().clamp(FLOOR_HZ, CEILING_HZ).to(f0.dtype), f0)
 
-    def shape(self, features: Features, state: State) -> Features:
-        """The rows as large as each row's voice is beyond what its embedding says, and tilted around 500 Hz."""
+    def shape(self, features: Features, own: Tensor, state: State) -> Features:
+        """The rows clear, as large as each row's voice is beyond what its embedding says, and tilted around 500 Hz.
+
+        Args:
+            features: of the voice.
+            own: the speaker's own envelope of the same rows, ``[B, F, BANDS]``.
+            state: says whose voice.
+        """
+        clear = features.envelope @ self.clearer
+        clear = torch.where(features.f0.unsqueeze(-1) > 0, clear, between(clear, own, _OWN_HISS))
         octaves = torch.log2(self.mel_hz.clamp(min=100) / 500) / math.log2(8000 / 500)
         tilt = state["tilt_db"].unsqueeze(-1) * octaves.clamp(-0.5, 1.0) * (math.log(10) / 20)
-        envelope = lerp(features.envelope, state["warp"].unsqueeze(1))
+        envelope = lerp(clear, state["warp"].unsqueeze(1))
         return Features(envelope + tilt, features.f0, features.aperiodicity)
+
+
+def _clearer() -> Tensor:
+    """What to multiply envelopes ``[..., BANDS]`` by, ``[BANDS, BANDS]``; what is flat stays as it is."""
+    window = torch.hann_window(_NEIGHBOURHOOD + 2, periodic=False)[1:-1]
+    offsets = torch.arange(_NEIGHBOURHOOD) - _NEIGHBOURHOOD // 2
+    near = (torch.arange(BANDS) + offsets.unsqueeze(1)).clamp(0, BANDS - 1)
+    mean = torch.einsum("k,kji->ij", window / window.sum(), nn.functional.one_hot(near, BANDS).float())
+    return (1 + _CLEARER) * torch.eye(BANDS) - _CLEARER * mean
 
 
 def warp_envelope(envelope: Tensor, ratio: Tensor) -> Tensor:
