@@ -98,7 +98,7 @@ def add_spoken(texts: Sequence[str], data_dir: Path) -> Iterator[int]:
         path = out.folder / "audio" / f"{number:05d}.wav"
         if str(path.resolve()) not in out.done:
             try:
-                samples = np.concatenate(list(speech.sentences(text, seed=number)))
+                samples = np.concatenate(list(speech.sentences(text, speed=1.0, seed=number)))
                 phonemes = " ".join(speech.phonemes(text))
                 reason = fault(samples)
             except RtcVoiceError as error:
