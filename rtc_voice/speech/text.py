@@ -11,8 +11,7 @@ from rtc_voice.errors import InputError, TextError
 
 SAMPLE_RATE = 24_000  # Hz
 F0_HZ, F0_RANGE_SEMITONES = 199.0, 5.0  # of the voice, measured by our own tracker over five sentences
-# Of hibari's own pace, which is 237 words a minute in short sentences. A converted voice loses a quarter fewer words so.
-PACE = 0.85
+PACE = 0.85  # of hibari's own, 237 words a minute in short sentences: a converted voice loses a quarter fewer words so
 _AUDIBLE = 0.01  # of the sentence's peak
 _LEAD_S, _TAIL_S = 0.01, 0.12  # silence kept around a sentence; the voice itself leaves 0.3 s before and 0.4 s after
 

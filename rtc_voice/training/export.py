@@ -88,9 +88,10 @@ def export_step(
         path: file to write.
     """
     states = tuple(tensors(state))
-    versions = [tensor._version for tensor in states]
-    results = len(step(*inputs, state))
-    moved = [number for number, old in enumerate(versions) if states[number]._version > old]
+    with torch.inference_mode(False), torch.no_grad():  # whoever calls: else writes are not counted
+        tried = [tensor.clone() for tensor in states]
+        results = len(step(*inputs, _like(state, iter(tried))))
+        moved = [number for number, tensor in enumerate(tried) if tensor._version]
     functional = _Functional(module, step, state, moved)
     program = torch.onnx.export(
         functional.eval(),
