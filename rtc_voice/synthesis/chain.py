@@ -148,6 +148,10 @@ class VoiceChain(nn.Module):
         speech = self.filter.step(pulses, noise, features, state["filter"])
         return speech + self.correct(torch.stack([speech, pulses], dim=1), features, state["wavenet"])
 
+    def hear_sound(self, samples: Tensor, state: State) -> Heard:
+        """``hear`` for the next ``[B, T]`` samples, in torch whatever stands in for it; moves ``state``."""
+        return self.hear(self.analysis.spectra(samples, state["history"]), state["hearing"])
+
     def hear(self, spectra: Spectra, state: State) -> Heard:
         """What is said in the next rows; moves ``state``, the part named ``hearing``."""
         features = self.analysis.judge(spectra, state["analysis"])

@@ -29,9 +29,10 @@ class Rows:
     def warm_up(self) -> None:
         """Make the first step as fast as any."""
         silence = np.zeros((1, self.chain.config.chunk_samples), np.float32)
+        nothing = silent(self.chain)
         for _ in range(_WARM_UP_STEPS):
             self.step([0], silence)
-            self.say([0], [silent(self.chain)])
+            self.say([0], [nothing])
         self.reset(0)
 
     def reset(self, row: int) -> None:
@@ -76,6 +77,4 @@ def silent(chain: VoiceChain) -> Heard:
     """A chunk in which nothing is said."""
     device = chain.device
     with device:
-        state = chain.init_state(1)
-        spectra = chain.analysis.spectra(torch.zeros(1, chain.config.chunk_samples), state["history"])
-        return chain.hear(spectra, state["hearing"])
+        return chain.hear_sound(torch.zeros(1, chain.config.chunk_samples), chain.init_state(1))

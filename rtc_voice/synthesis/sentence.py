@@ -35,12 +35,9 @@ def hear_sentence(samples: Tensor, speaker: Speaker, chain: VoiceChain) -> Itera
         state = chain.init_state(1)
     chain.set_speaker(speaker, state, 0)
 
-    def hear(sound: Tensor) -> Heard:
-        return chain.hear(chain.analysis.spectra(sound.unsqueeze(0), state["history"]), state["hearing"])
-
-    hear(padded[:late])  # what comes out now was before the sentence
+    chain.hear_sound(padded[None, :late], state)  # what comes out now was before the sentence
     at, more = late, _FIRST_CHUNKS
     while at < len(padded):
-        heard = [part.cpu() for part in hear(padded[at : at + more * size]).tensors()]
+        heard = [part.cpu() for part in chain.hear_sound(padded[None, at : at + more * size], state).tensors()]
         yield from map(Heard, *(torch.split(part, rows, dim=1) for part in heard))
         at, more = at + more * size, _MORE_CHUNKS

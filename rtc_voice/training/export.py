@@ -16,7 +16,6 @@ from rtc_voice.synthesis.chain import (
     WAVENET_GRAPH,
     Heard,
     Source,
-    VoiceChain,
     load_torch_chain,
 )
 from rtc_voice.synthesis.exported import MOVED, tensors
@@ -44,7 +43,7 @@ def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
         )
     for count, path in SOURCE_GRAPHS.items():
         progress(f"writing {path.name}")
-        heard = _heard(chain, state, count).tensors()
+        heard = chain.hear_sound(torch.randn(2, count * hop), state).tensors()
         export_step(
             chain,
             lambda *given: _tensors_of(chain.source(Heard(*given[:-1]), given[-1])),
@@ -54,7 +53,7 @@ def export_chain(progress: Callable[[str], None] = lambda line: None) -> None:
             path,
         )
     progress(f"writing {WAVENET_GRAPH.name}")
-    features = chain.source(_heard(chain, state, 3), state["source"])[0].tensors()
+    features = chain.source(chain.hear_sound(torch.randn(2, 3 * hop), state), state["source"])[0].tensors()
     inputs = [torch.randn(2, config.inputs, 3 * hop), *features]
     shapes = [{0: batch, 2: hop * hops}, *({0: batch, 1: hops} for _ in features)]
     export_step(
@@ -110,11 +109,6 @@ def export_step(
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # from which line of which file it comes, on this machine
     program.save(str(path))
-
-
-def _heard(chain: VoiceChain, state: State, hops: int) -> Heard:
-    noise = torch.randn(2, hops * chain.config.hop)
-    return chain.hear(chain.analysis.spectra(noise, state["history"]), state["hearing"])
 
 
 def _tensors_of(source: Source) -> tuple[Tensor, ...]:

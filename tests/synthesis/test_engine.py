@@ -71,8 +71,7 @@ def by_chain(chain: VoiceChain, source: Samples, f0_hz: float) -> Samples:
     chain.set_voice(voice(f0_hz), state, 0)
     chain.set_speaker(TEXT_VOICE, state, 0)
     padded = np.pad(source, (0, -len(source) % CHUNK + chain.lookahead))
-    spectra = chain.analysis.spectra(torch.from_numpy(padded)[None], state["history"])
-    heard = chain.hear(spectra, state["hearing"])
+    heard = chain.hear_sound(torch.from_numpy(padded)[None], state)
     rows = chain.lookahead // chain.config.hop  # what was before the sentence
     out: Samples = chain.say(Heard(*(part[:, rows:] for part in heard.tensors())), state)[0].clamp(-1, 1).numpy()
     return out
