@@ -4,6 +4,7 @@ The rows ``echo…`` are the road alone: a chirp's packet leaves the caller, its
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 import numpy as np
@@ -60,7 +61,7 @@ async def _measure(url: str, *, calls: int, texts: int, spoken: int) -> list[dic
             await participant.get_voice()
             text_ms += [(await participant.type(TEXT)).delay_ms for _ in range(texts)]
             conversion_ms += [(await participant.speak(words)).delay_ms for _ in range(spoken)]
-            figures = await caller.message("metrics")
+            figures = await participant.figures()
         voice_ms.append(_quantile(figures, "time_to_voice_ms", "p50"))
         late += int(str(figures.get("late_chunks", 0)))
         spacing = {key: _quantile(figures, "frame_spacing_error_ms", key) for key in ("p50", "p95", "p99", "max", "n")}
@@ -94,7 +95,7 @@ def _row_of_echo(name: str) -> str:
     return "echo" if name == "rtc_voice" else f"echo_{name}"
 
 
-def _quantile(figures: dict[str, object], name: str, key: str) -> float:
+def _quantile(figures: Mapping[str, object], name: str, key: str) -> float:
     summary = figures.get(name)
     return float(summary[key]) if isinstance(summary, dict) else float("nan")
 

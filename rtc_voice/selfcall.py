@@ -73,7 +73,7 @@ async def call_oneself(open_call: OpenCall, portrait: Path = PORTRAIT, text: str
         voice, face = await participant.get_voice()
         typed = await participant.type(text)
         converted = await participant.speak(spoken)
-        figures = await caller.message("metrics")
+        figures = await participant.figures()
     recording = np.concatenate([typed.samples, converted.samples])
     shift = typed.samples.size / AUDIO.sample_rate
     return SelfCall(
@@ -188,6 +188,12 @@ class Participant:
         span = _audible_span(samples)
         onset = next(h.time_s for h in heard if np.abs(h.samples).max() > _AUDIBLE)
         return Passage(samples, span, 1000 * (onset - sent_s))
+
+    async def figures(self) -> Mapping[str, object]:
+        """What the bot has measured until now, not what it sent while nobody asked."""
+        while not self._caller.messages.empty():
+            self._caller.messages.get_nowait()
+        return await self._caller.message("metrics")
 
     async def speak(self, words: Samples) -> Passage:
         """Speak into the microphone with live conversion on, and listen."""

@@ -200,30 +200,3 @@ class StandingLatency:
         self._waits_s.clear()
         self._has_cut |= excess_s > 0
         return excess_s
-
-
-class Declick:
-    """Rounds off the edges where sound breaks off or sets in again, so that a hole does not click."""
-
-    def __init__(self, fade_samples: int) -> None:
-        self._fade_samples = fade_samples
-        self._last = 0.0  # the last sample played
-        self._broken = False  # sound broke off and has not come back
-
-    def fill(self, samples: Samples | None, n_samples: int) -> Samples:
-        """``samples`` made ``n_samples`` long: what is missing at the end dies away from the last sample played."""
-        have = 0 if samples is None else samples.size
-        out = np.zeros(n_samples, np.float32)
-        if samples is not None and have:
-            out[:have] = samples
-            if self._broken:
-                rise = min(self._fade_samples, have)
-                out[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)
-            self._broken = False
-            self._last = float(out[have - 1])
-        if have < n_samples:
-            fall = min(self._fade_samples, n_samples - have)
-            out[have : have + fall] = self._last * np.linspace(1, 0, fall, dtype=np.float32)
-            self._broken |= self._last != 0
-            self._last = 0.0
-        return out

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from rtc_voice.config import AUDIO
 from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.conceal import Concealment
 from rtc_voice.rtc.opus import RTP_RATE, OpusEncoder
-from rtc_voice.rtc.playout import Declick, Samples
+from rtc_voice.rtc.playout import Samples
 from rtc_voice.timing import Clock
 
 logger = logging.getLogger(__name__)
 
-FADE_S = 0.003
 SILENT_PACKET = b"\xf8\xff\xfe"  # 20 ms of Opus
 _RTP_TICK = Fraction(1, RTP_RATE)  # aiortc's own time base, so that it converts nothing
 VIDEO_CLOCK_HZ = 90_000
@@ -81,12 +81,12 @@ class SpeechSource(Protocol):
 
 
 class FilledSpeech:
-    """What a source holds, made whole with silence: it neither raises nor waits. For any pace."""
+    """What a source holds, made whole with what goes on of it, then silence: it neither raises nor waits. For any pace."""
 
     def __init__(self, queue: SpeechSource, metrics: Metrics) -> None:
         self._queue = queue
         self._metrics = metrics
-        self._declick = Declick(int(queue.sample_rate * FADE_S))
+        self._concealment = Concealment(queue.sample_rate)
 
     def next(self, n_samples: int, time_s: float) -> Samples:
         """The next ``n_samples``, ``[n_samples]``, for playing at ``time_s``; what is missing counts as late."""
@@ -95,10 +95,11 @@ class FilledSpeech:
         except Exception:
             logger.exception("the source of speech failed; silence goes out")
             self._metrics.count("failed_pulls")
-            return self._declick.fill(None, n_samples)
-        if self._queue.expecting and (samples is None or samples.size < n_samples):
+            return self._concealment.fill(None, n_samples, goes_on=False)
+        late = self._queue.expecting and (samples is None or samples.size < n_samples)
+        if late:
             self._metrics.count("late_chunks")
-        return self._declick.fill(samples, n_samples)
+        return self._concealment.fill(samples, n_samples, goes_on=late)
 
 
 class SpeechTrack(MediaStreamTrack):

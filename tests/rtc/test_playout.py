@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import FIRST_RESERVE_S, REFILL_CHUNKS, ChunkQueue, Declick, Samples, StandingLatency
+from rtc_voice.rtc.playout import FIRST_RESERVE_S, REFILL_CHUNKS, ChunkQueue, Samples, StandingLatency
 from tests.rtc.conftest import JumpClock
 
 
@@ -234,28 +234,6 @@ def test_marks_in_what_is_cut_are_still_told() -> None:
         line.step(ramp(0, 480), mark=str(number))
     assert line.metrics.counters["cut_samples"] > 0
     assert seen == [str(number) for number in range(60)]
-
-
-def test_sound_that_breaks_off_and_returns_has_no_step() -> None:
-    declick = Declick(72)
-    one = np.ones(480, np.float32)
-    out = np.concatenate([declick.fill(part, 480) for part in (one, one[:100], None, one, one)])
-    assert np.abs(np.diff(out[1:])).max() < 1.01 / 71
-    assert not out[700:1440].any()
-    np.testing.assert_array_equal(out[1440 + 72 :], 1)
-
-
-def test_sound_without_a_hole_is_not_touched(rng: np.random.Generator) -> None:
-    declick = Declick(72)
-    whole = rng.standard_normal(1440).astype(np.float32)
-    out = np.concatenate([declick.fill(part, 480) for part in np.split(whole, 3)])
-    np.testing.assert_array_equal(out, whole)
-
-
-def test_speech_after_a_silence_keeps_its_onset() -> None:
-    declick = Declick(72)
-    declick.fill(None, 480)
-    np.testing.assert_array_equal(declick.fill(np.ones(480, np.float32), 480), 1)
 
 
 def test_typed_speech_that_ran_dry_goes_on_when_it_has_a_reserve() -> None:
