@@ -26,9 +26,11 @@ class Concealment:
         self._made_up: _Continuation | None = None
 
     def fill(self, samples: Samples | None, n_samples: int, *, goes_on: bool) -> Samples:
-        """``samples``, ``[<= n_samples]`` or None, made ``[n_samples]`` long.
+        """What is to be played, ``[n_samples]``.
 
         Args:
+            samples: what there is of it, ``[<= n_samples]`` or None.
+            n_samples: how many are needed.
             goes_on: whether the speaker has more to say: what is missing then takes long to die away.
         """
         have = 0 if samples is None else samples.size

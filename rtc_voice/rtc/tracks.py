@@ -81,7 +81,7 @@ class SpeechSource(Protocol):
 
 
 class FilledSpeech:
-    """What a source holds, made whole with what goes on of it, then silence: it neither raises nor waits. For any pace."""
+    """What a source holds; where it has nothing, its sound dies away. It neither raises nor waits. For any pace."""
 
     def __init__(self, queue: SpeechSource, metrics: Metrics) -> None:
         self._queue = queue

@@ -139,9 +139,17 @@ def unlearning(critic: nn.Module) -> Iterator[None]:
         critic.requires_grad_(True)
 
 
-def critic_loss(real: list[Found], made: list[Found]) -> Tensor:
-    """How far the scores are from 1 for recordings and 0 for what was made (least squares: Mao et al. 2017)."""
-    each = [(1 - r[-1]).square().mean() + m[-1].square().mean() for r, m in zip(real, made, strict=True)]
+def critic_loss(real: list[Found], made: list[Found], counts: Tensor | None = None) -> Tensor:
+    """How far the scores are from 1 for recordings and 0 for what was made (least squares: Mao et al. 2017).
+
+    Args:
+        real: what is found in recordings.
+        made: in what was made.
+        counts: how much each of the batch counts, ``[B]``; None: all alike.
+    """
+    each = [
+        _mean((1 - r[-1]).square(), counts) + _mean(m[-1].square(), counts) for r, m in zip(real, made, strict=True)
+    ]
     return torch.stack(each).mean()
 
 
@@ -155,6 +163,13 @@ def deceit_loss(real: list[Found], made: list[Found]) -> Tensor:
     return unbelieved(made) + 2 * unlike
 
 
-def unbelieved(made: list[Found]) -> Tensor:
-    """How far the critic is from taking what was made for a recording."""
-    return torch.stack([(1 - m[-1]).square().mean() for m in made]).mean()
+def unbelieved(made: list[Found], counts: Tensor | None = None) -> Tensor:
+    """How far the critic is from taking what was made for a recording; ``counts`` as for ``critic_loss``."""
+    return torch.stack([_mean((1 - m[-1]).square(), counts) for m in made]).mean()
+
+
+def _mean(values: Tensor, counts: Tensor | None) -> Tensor:
+    """Of ``[B, ...]``, where each of the batch counts as much as ``counts`` says."""
+    if counts is None:
+        return values.mean()
+    return (values.flatten(1).mean(dim=1) * counts).sum() / counts.sum().clamp(min=1)

@@ -1,7 +1,7 @@
 """Train the WaveNet to turn what source and filter make of a recording's features back into the recording."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from rtc_voice.config import AUDIO
 from rtc_voice.speech.analysis import Features
-from rtc_voice.synthesis.chain import conditioning, loudness, source_and_filter
+from rtc_voice.speech.streaming import State
+from rtc_voice.synthesis.chain import conditioning, loudness
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Conversion
 from rtc_voice.synthesis.excitation import Excitation
 from rtc_voice.synthesis.filter import MinimumPhaseFilter
+from rtc_voice.synthesis.mapping import VoiceMap
 from rtc_voice.synthesis.wavenet import WaveNet, WaveNetConfig
+from rtc_voice.training.capture import Captured
 from rtc_voice.training.checkpoint import Average
 from rtc_voice.training.critic import (
     SoundCritic,
@@ -27,10 +30,9 @@ from rtc_voice.training.critic import (
     unbelieved,
     unlearning,
 )
-from rtc_voice.training.device import on
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
-from rtc_voice.training.segments import Segments
+from rtc_voice.training.segments import Place, Segments
 from rtc_voice.training.train_conversion import blurred, disguise
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
@@ -86,35 +88,34 @@ class Synthesis(nn.Module):
         self.filter = MinimumPhaseFilter(AUDIO.sample_rate, AUDIO.hop)
         self.wavenet = WaveNet(config, AUDIO.hop)
 
-    def forward(self, features: Features, embedding: Tensor, draw: torch.Generator) -> Tensor:
-        """Speech ``[B, T]`` from random noise and a random phase."""
-        batch = features.f0.shape[0]
+    def forward(self, features: Features, embedding: Tensor, excitation_state: State) -> Tensor:
+        """Speech ``[B, T]``; ``excitation_state`` moves in place."""
         with torch.no_grad():
-            state = on(features.f0.device, self.excitation.random_state(batch, draw))
-            made = source_and_filter(self.excitation, self.filter, features, state, self.filter.init_state(batch))
-        state = self.wavenet.init_state(batch)
+            pulses, noise = self.excitation.step(features.f0, excitation_state)
+            made = torch.stack([self.filter.whole(pulses, noise, features), pulses], dim=1)
+        state = self.wavenet.init_state(len(features.f0))
         state["bias"] = self.wavenet.voice_bias(embedding)
         correction = self.wavenet.step(made, conditioning(features), loudness(features), state)
         return made[:, 0] + correction
 
 
-def draw_batch(
+def batch_at(
+    at: Place,
     segments: Segments,
     training: WaveNetTraining,
     conversion: Conversion,
-    rng: np.random.Generator,
+    shape: VoiceMap,
     draw: torch.Generator,
 ) -> Batch:
-    """Random segments at random levels.
+    """The segments at ``at``, at random levels.
 
     Some have the features of the recording, some those that ``conversion`` gives its disguised features back.
     """
     rows = training.rows + training.warm_up_rows
-    at = segments.draw(training.batch, rows + LOOKAHEAD_ROWS, rng)
     gain_db = 16 * torch.rand(training.batch, 1, generator=draw, device=draw.device) - 12
     embedding = blurred(segments.embeddings[at.recording], 0.3, draw)
     real = segments.features(at, rows + LOOKAHEAD_ROWS)
-    made = _through(conversion, real, disguise(real, draw), embedding, segments.tracts[at.recording])
+    made = _through(conversion, shape, real, disguise(real, draw), embedding, segments.tracts[at.recording])
     is_made = torch.rand(training.batch, 1, 1, generator=draw, device=draw.device) < training.converted
     envelope = torch.where(is_made, made.envelope, real.envelope[:, :rows])
     noise = torch.where(is_made, made.aperiodicity, real.aperiodicity[:, :rows])
@@ -127,12 +128,15 @@ def draw_batch(
 
 
 @torch.no_grad()
-def _through(conversion: Conversion, real: Features, heard: Features, embedding: Tensor, tract: Tensor) -> Features:
-    """What ``conversion`` makes of ``heard`` at the level of ``real``, less the last ``LOOKAHEAD_ROWS``."""
+def _through(
+    conversion: Conversion, shape: VoiceMap, real: Features, heard: Features, embedding: Tensor, tract: Tensor
+) -> Features:
+    """What the chain makes of ``heard`` at the level of ``real``, less the last ``LOOKAHEAD_ROWS``."""
     state = conversion.init_state(len(tract))
     state["adapter"]["film"] = conversion.adapter.film(embedding, tract)
     made = conversion.adapt(conversion.encoder.step(heard, state["encoder"]), real, state)
-    return made.each(lambda t: t[:, LOOKAHEAD_ROWS:])
+    made = made.each(lambda t: t[:, LOOKAHEAD_ROWS:])
+    return shape.shape(made, heard.envelope[:, : made.f0.shape[1]], shape.init_state(len(tract)))
 
 
 def train_wavenet(
@@ -151,15 +155,10 @@ def train_wavenet(
     ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``wavenet.safetensors``.
     """
     torch.manual_seed(0)
-    trainer = _Trainer(config, training, start, conversion.adapter.typical.device)
     segments = Segments(voices, voices.choose(is_test=False), conversion.adapter.typical.device)
-    draw = torch.Generator(segments.device)
-
-    def step(number: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        return trainer.step(number, draw_batch(segments, training, conversion, rng, draw.manual_seed(number)))
-
+    trainer = _Trainer(config, training, start, segments, conversion)
     Loop(folder, "wavenet.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report).run(
-        trainer.parts(), trainer.average, step
+        trainer.parts(), trainer.average, trainer.step
     )
     return trainer.average.network
 
@@ -173,21 +172,37 @@ def softened(wavenet: WaveNet) -> WaveNet:
 
 
 class _Trainer:
-    """The WaveNet, its critic and their optimisers, and one step of both."""
+    """The WaveNet, its critics and their optimisers, and one step of all."""
 
     def __init__(
-        self, config: WaveNetConfig, training: WaveNetTraining, start: WaveNet | None, device: torch.device
+        self,
+        config: WaveNetConfig,
+        training: WaveNetTraining,
+        start: WaveNet | None,
+        segments: Segments,
+        conversion: Conversion,
     ) -> None:
-        self.training = training
-        self.synthesis, self.distance = Synthesis(config).to(device), SpectralDistance(AUDIO.sample_rate).to(device)
-        self.wavenet, self.critic = self.synthesis.wavenet, SoundCritic(AUDIO.sample_rate).to(device)
+        self.training, self.segments, self.conversion = training, segments, conversion
+        device = segments.device
+        self.synthesis, self.shape = Synthesis(config).to(device), VoiceMap(AUDIO.sample_rate).to(device)
+        self.wavenet, self.critic, self.ear = self.synthesis.wavenet, SoundCritic(AUDIO.sample_rate), WaveCritic()
         if start is not None:
             self.wavenet.load_state_dict(start.state_dict())
-        self.average, self.draw = Average(self.wavenet), torch.Generator()
-        self.optimizer = torch.optim.AdamW(self.wavenet.parameters(), betas=(0.8, 0.95), weight_decay=1e-3)
-        self.ear = WaveCritic().to(device)
-        critics = [*self.critic.parameters(), *self.ear.parameters()]
-        self.against = torch.optim.AdamW(critics, lr=training.critic_rate, betas=(0.8, 0.95))
+        for network in (self.critic, self.ear):
+            network.to(device)
+        self.distance = SpectralDistance(AUDIO.sample_rate).to(device)
+        self.average = Average(self.wavenet)
+        self.rate, self.critic_rate = (
+            torch.tensor(rate, device=device) for rate in (training.rate, training.critic_rate)
+        )
+        self.optimizer = self._adam(self.wavenet.parameters(), self.rate)
+        self.against = self._adam([*self.critic.parameters(), *self.ear.parameters()], self.critic_rate)
+        self.chance, self.draw = torch.Generator(), torch.Generator(device)
+        self.captured = Captured(self._learn_from, device, [self.draw])
+
+    def _adam(self, weights: Iterable[Tensor], rate: Tensor) -> torch.optim.Optimizer:
+        on_gpu = self.segments.device.type == "cuda"
+        return torch.optim.AdamW(weights, lr=rate, betas=(0.8, 0.95), weight_decay=1e-3, capturable=on_gpu)
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         """All that a checkpoint holds."""
@@ -200,44 +215,56 @@ class _Trainer:
             "against": self.against,
         }
 
-    def step(self, number: int, batch: Batch) -> NDArray[np.float64]:
+    def step(self, number: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Train on one batch; ``FIGURES`` of it."""
-        _set_rate(self.optimizer, number, self.training)
-        draws = 2 if self.training.apart else 1
+        training = self.training
+        self.rate.fill_(training.rate * _share(number, training.steps))
+        for optimizer, rate in ((self.optimizer, self.rate), (self.against, self.critic_rate)):
+            optimizer.param_groups[0]["lr"] = rate  # a checkpoint brings one of its own
+        if self.segments.device.type == "cpu" or not self.captured.calls:
+            self.draw.manual_seed(number)
+        rows = training.rows + training.warm_up_rows + LOOKAHEAD_ROWS
+        at = self.segments.draw(training.batch, rows, rng)
+        draws = 2 if training.apart else 1
+        source = self.synthesis.excitation.random_state(draws * training.batch, self.chance.manual_seed(number))
+        heed = torch.tensor(heeded(number))
+        figures = self.captured(at.recording, at.start, source["noise"], source["phase"], source["f0"], heed)
+        self.average.follow(self.wavenet)
+        return figures.double().cpu().numpy()
+
+    def _learn_from(
+        self, recording: Tensor, start: Tensor, noise: Tensor, phase: Tensor, f0: Tensor, heed: Tensor
+    ) -> Tensor:
+        """``step`` on the device."""
+        batch = batch_at(Place(recording, start), self.segments, self.training, self.conversion, self.shape, self.draw)
+        draws = len(phase) // len(start)
         drawn = batch.features.each(lambda t: torch.cat([t] * draws))
-        made = self.synthesis(drawn, torch.cat([batch.embedding] * draws), self.draw.manual_seed(number))
+        source = {"noise": noise.clone(), "phase": phase.clone(), "f0": f0.clone()}
+        made = self.synthesis(drawn, torch.cat([batch.embedding] * draws), source)
         heard = slice(self.training.warm_up_rows * AUDIO.hop, None)
+        real, spectra = batch.target[:, heard], self.distance.spectra(batch.target[:, heard])
         one, *others = (self.distance.spectra(sound) for sound in made[:, heard].chunk(draws))
-        real = self.distance.spectra(batch.target[:, heard])
-        loss, to_target = self._distances([one, *others], real, batch.band_hz)
-        critic = deceit = wave_critic = wave_deceit = loss.new_zeros(())
-        if self.training.deceit:
-            critic, deceit = self._deceit(real, one, batch.band_hz)
-            loss = loss + self.training.deceit * heeded(number) * deceit
-        if self.training.wave_deceit:
-            is_full = batch.band_hz == FULL_BAND_HZ
-            sounds = (
-                sound[is_full, self.training.warm_up_rows * AUDIO.hop :]
-                for sound in (batch.target, made[: len(is_full)])
+        critic = deceit = wave_critic = wave_deceit = heed.new_zeros(())
+        if others:
+            loss, to_target = energy_distance(
+                self.distance, (one, others[0]), spectra, batch.band_hz, apart=self.training.apart
             )
-            wave_critic, wave_deceit = self._wave_deceit(*sounds)
-            loss = loss + self.training.wave_deceit * heeded(number) * wave_deceit
+        else:
+            loss = to_target = self.distance(one, spectra, batch.band_hz).mean()
+        if self.training.deceit:
+            critic, deceit = self._deceit(spectra, one, batch.band_hz)
+            loss = loss + self.training.deceit * heed * deceit
+        if self.training.wave_deceit:
+            wave_critic, wave_deceit = self._wave_deceit(real, made[:, heard], batch.band_hz == FULL_BAND_HZ)
+            loss = loss + self.training.wave_deceit * heed * wave_deceit
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.wavenet.parameters(), 1.0)
         self.optimizer.step()
-        self.average.follow(self.wavenet)
-        return torch.stack([loss, to_target, critic, deceit, wave_critic, wave_deceit]).detach().double().cpu().numpy()
-
-    def _distances(self, drawn: list[list[Tensor]], real: list[Tensor], band_hz: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the distance to the recording for the log."""
-        if len(drawn) == 2:
-            return energy_distance(self.distance, (drawn[0], drawn[1]), real, band_hz, apart=self.training.apart)
-        loss = self.distance(drawn[0], real, band_hz).mean()
-        return loss, loss.detach()
+        return torch.stack([loss, to_target, critic, deceit, wave_critic, wave_deceit]).detach()
 
     def _deceit(self, real: list[Tensor], made: list[Tensor], band_hz: Tensor) -> tuple[Tensor, Tensor]:
-        """A step of the critic of spectra, and what it then holds against what was made."""
+        """What the critic of spectra learns, and what it holds against what was made."""
         loss = critic_loss(self.critic(real, band_hz), self.critic([one.detach() for one in made], band_hz))
         self._learn(loss)
         with unlearning(self.critic):
@@ -245,15 +272,13 @@ class _Trainer:
                 wanted = self.critic(real, band_hz)
             return loss.detach(), deceit_loss(wanted, self.critic(made, band_hz))
 
-    def _wave_deceit(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    def _wave_deceit(self, real: Tensor, made: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """The same of the critic of waves; the phases of the two are not alike, so its layers are not compared."""
-        if not len(real):
-            return made.new_zeros(()), made.new_zeros(())
         power = real.square().mean(dim=1, keepdim=True).clamp(min=1e-8).sqrt()
-        loss = critic_loss(self.ear(real / power), self.ear(made.detach() / power))
+        loss = critic_loss(self.ear(real / power), self.ear(made.detach() / power), counts)
         self._learn(loss)
         with unlearning(self.ear):
-            return loss.detach(), unbelieved(self.ear(made / power))
+            return loss.detach(), unbelieved(self.ear(made / power), counts)
 
     def _learn(self, loss: Tensor) -> None:
         self.against.zero_grad(set_to_none=True)
@@ -261,10 +286,6 @@ class _Trainer:
         self.against.step()
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, step: int, training: WaveNetTraining) -> None:
-    """Rise for a twentieth of the steps, then half a cosine down to a twentieth."""
-    share = min(1.0, 20 * step / training.steps) * (
-        0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * step / training.steps))
-    )
-    for group in optimizer.param_groups:
-        group["lr"] = training.rate * share
+def _share(step: int, steps: int) -> float:
+    """Of the rate: rise for a twentieth of the steps, then half a cosine down to a twentieth."""
+    return min(1.0, 20 * step / steps) * (0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * step / steps)))

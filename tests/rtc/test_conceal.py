@@ -57,7 +57,10 @@ def test_a_piece_that_is_too_short_is_played_and_drawn_on() -> None:
     whole = voiced(0.2)
     concealment = Concealment(RATE)
     out = np.concatenate(
-        [concealment.fill(part, FRAME, goes_on=True) for part in (*whole[:4_320].reshape(-1, FRAME), whole[4_320:4_420])]
+        [
+            concealment.fill(part, FRAME, goes_on=True)
+            for part in (*whole[:4_320].reshape(-1, FRAME), whole[4_320:4_420])
+        ]
     )
     np.testing.assert_array_equal(out[:4_420], whole[:4_420])
     assert level_db(out[4_420:]) > level_db(whole) - 6
@@ -75,7 +78,9 @@ def test_speech_after_a_silence_keeps_its_onset() -> None:
 def test_speech_comes_back_within_the_cross_fade() -> None:
     frames = list(voiced(0.24).reshape(-1, FRAME))
     out = played([*frames[:10], None, None, *frames[10:]])
-    np.testing.assert_array_equal(out[12 * FRAME + int(JOIN_S * RATE) :], np.concatenate(frames[10:])[int(JOIN_S * RATE) :])
+    np.testing.assert_array_equal(
+        out[12 * FRAME + int(JOIN_S * RATE) :], np.concatenate(frames[10:])[int(JOIN_S * RATE) :]
+    )
 
 
 def test_no_numbers_do_not_stay() -> None:
