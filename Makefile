@@ -52,7 +52,7 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.all $(ARGS)
 
 bench-gpu: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m gpu tests/synthesis
+	$(BIN)/python -m pytest -m gpu tests/synthesis tests/training
 	$(BIN)/python -m benchmarks.gpu --json benchmarks/results/gpu.json $(ARGS)
 
 bench-peers: benchmarks/environments/fastrtc/.ready benchmarks/environments/pipecat/.ready

@@ -74,7 +74,8 @@ class _Continuation:
         gain = (self._gain - np.arange(n_samples) / (fade_s * self._rate)).clip(min=0)
         self._made += n_samples
         self._gain = max(self._gain - n_samples / (fade_s * self._rate), 0.0)
-        return ((self._cycle[number % self._cycle.size] + bent) * gain).astype(np.float32)
+        made: Samples = ((self._cycle[number % self._cycle.size] + bent) * gain).astype(np.float32)
+        return made
 
 
 def _period(heard: Samples, sample_rate: int) -> int:

@@ -46,7 +46,7 @@ class Captured:
 
     def _eagerly(self, *inputs: Tensor) -> Tensor:
         """On a stream of its own, as capturing asks of what goes before it."""
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             made = self._step(*inputs)

@@ -12,7 +12,7 @@ def voiced(seconds: float, f0: float = 130.0) -> Samples:
     """A steady vowel: harmonics of ``f0`` that fall off by 6 dB an octave."""
     time = np.arange(int(seconds * RATE)) / RATE
     sines = [np.sin(2 * np.pi * f0 * k * time + k) / k for k in range(1, 20)]
-    return (0.1 * np.sum(sines, axis=0)).astype(np.float32)
+    return np.asarray(0.1 * np.sum(sines, axis=0), np.float32)
 
 
 def level_db(samples: Samples) -> float:
@@ -37,7 +37,7 @@ def test_a_chunk_that_comes_late_leaves_no_hole_in_a_vowel(f0: float) -> None:
 def test_what_is_made_up_has_the_pitch_of_what_was_said() -> None:
     frames = list(voiced(0.2).reshape(-1, FRAME))
     hole = played([*frames, None])[-FRAME:]
-    expected = voiced(0.22)[-FRAME:] * np.linspace(1, 1 - FRAME / (FADE_S * RATE), FRAME)
+    expected = voiced(0.22)[-FRAME:] * np.linspace(1, 1 - FRAME / (FADE_S * RATE), FRAME, dtype=np.float32)
     assert level_db(hole - expected) < level_db(expected) - 15
 
 
