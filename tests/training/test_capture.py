@@ -19,7 +19,7 @@ def trained(device: str, steps: int) -> tuple[list[float], Tensor]:
         y = x.sum(dim=1, keepdim=True) + noise * torch.rand(len(x), 1, generator=draw, device=x.device)
         loss: Tensor = (network(x) - y).square().mean()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.detach()
 
