@@ -13,7 +13,7 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.rtc.opus import RTP_RATE
 
 GRACE_S = 0.005  # what a packet may come later than planned before its place is concealed
-IGNORED_S = 0.003  # jitter that needs no delay: what plays the sound has that much in reserve
+IGNORED_S = 0.003  # jitter that needs no delay, and three times as much needs all: a player has some in reserve
 SOON_S = 1e-4  # what is due this soon is due now
 MAX_DELAY_S = 0.25  # a network that needs more loses packets
 MAX_CONCEALED_S = 0.2  # at a stretch; a longer silence is a pause of the sender (discontinuous transmission)
@@ -71,7 +71,8 @@ class DelayEstimate:
         while self._recent[0][0] < arrival_s - DELAY_WINDOW_S:
             del self._ordered[bisect_left(self._ordered, self._recent.popleft()[1])]
         needed = self._ordered[math.ceil(ON_TIME * (len(self._ordered) - 1))] - self.transit_s
-        self.delay_s = min(needed, MAX_DELAY_S) if needed > IGNORED_S else 0.0
+        # No step between none and all of it: what the player cut out at the one would be missing at the other.
+        self.delay_s = min(max(1.5 * (needed - IGNORED_S), 0.0), needed, MAX_DELAY_S)
 
     def due_s(self, media_s: float) -> float:
         """When the sound of ``media_s`` should be played."""

@@ -12,9 +12,11 @@ from rtc_voice.timing import Clock, MonotonicClock
 
 Samples = NDArray[np.float32]
 
-FIRST_WINDOW = 25  # pulls: half a second of 20 ms frames
+FIRST_WINDOW = 50  # pulls: a second of 20 ms frames
 LAST_WINDOW = 250
-FIRST_RESERVE_S = 0.008  # what a chunk may wait before it is played: concealed sound comes 5 ms later than received
+# What a chunk may wait before it is played: concealed sound comes 5 ms later than received, and a chunk takes 2 to 6 ms
+# longer when the machine does something else, too.
+FIRST_RESERVE_S = 0.012
 LAST_RESERVE_S = 0.02
 CALM_WINDOWS = 6  # without a late chunk, after which a grown reserve shrinks again
 REFILL_CHUNKS = 8  # to have before typed speech goes on after it ran dry

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from rtc_voice.metrics import Metrics
-from rtc_voice.rtc.playout import FIRST_RESERVE_S, REFILL_CHUNKS, ChunkQueue, Samples, StandingLatency
+from rtc_voice.rtc.playout import (
+    FIRST_RESERVE_S,
+    FIRST_WINDOW,
+    LAST_RESERVE_S,
+    REFILL_CHUNKS,
+    ChunkQueue,
+    Samples,
+    StandingLatency,
+)
 from tests.rtc.conftest import JumpClock
 
 
@@ -150,30 +158,34 @@ def test_live_speech_begins_with_a_reserve_so_that_the_next_chunk_may_be_slower(
 
 def test_live_latency_that_is_never_needed_is_cut_out_without_a_step() -> None:
     line = LiveLine(phase_s=FIRST_RESERVE_S + 0.001)
-    tone = np.cos(2 * np.pi * 50 * np.arange(480 * 70) / 24_000).astype(np.float32)  # 20 ms hold one period
-    chunks = list(np.split(tone, 70))
+    tone = np.cos(2 * np.pi * 50 * np.arange(480 * 140) / 24_000).astype(np.float32)  # 20 ms hold one period
+    chunks = list(np.split(tone, 140))
     for chunk in chunks[:3]:
         line.queue.push(chunk)  # a burst at the start
     out, hurries = [], []
     for chunk in chunks[3:]:
         out.append(line.step(chunk))
         hurries.append(line.queue.hurry_s)
-    assert max(hurries) == pytest.approx(0.001)  # what is left of 69 ms after three frames and the reserve
+    assert max(hurries) == pytest.approx(0.001)  # what is left of 73 ms after three frames and the reserve
     assert line.queue.waiting_samples == 0
     assert line.metrics.counters["cut_samples"] == 3 * 480
     whole = np.concatenate([samples for samples in out if samples is not None])
-    assert whole.size == 67 * 480
+    assert whole.size == 137 * 480
     assert np.abs(np.diff(whole)).max() < 1.05 * 2 * np.pi * 50 / 24_000
 
 
 def test_a_chunk_that_waits_for_its_pull_asks_for_an_earlier_one() -> None:
     line = LiveLine(phase_s=0.015)
     hurries = []
-    for _ in range(25):
+    for _ in range(FIRST_WINDOW):
         line.step(ramp(0, 480))
         hurries.append(line.queue.hurry_s)
     excess = pytest.approx(0.015 - FIRST_RESERVE_S)
-    assert hurries == [excess, *[0] * 23, excess]  # as it sets in, and since that was of no avail, once it is sure
+    assert hurries == [
+        excess,
+        *[0] * (FIRST_WINDOW - 2),
+        excess,
+    ]  # as it sets in, and since that was of no avail, once it is sure
     assert line.metrics.counters["cut_samples"] == 0
 
 
@@ -192,13 +204,14 @@ def test_a_late_chunk_after_a_cut_makes_cutting_more_patient() -> None:
     standing = StandingLatency()
     for _ in range(10):
         assert standing.excess_s(9.0, late=True) == 0  # nothing has come yet, and nothing was cut
-    cuts = [standing.excess_s(0.02, late=False) for _ in range(25)]
-    assert cuts == [0] * 24 + [pytest.approx(0.02 - FIRST_RESERVE_S)]
+    cuts = [standing.excess_s(0.02, late=False) for _ in range(FIRST_WINDOW)]
+    assert cuts == [0] * (FIRST_WINDOW - 1) + [pytest.approx(0.02 - FIRST_RESERVE_S)]
     for _ in range(20):
         standing.excess_s(0.02, late=False)
     standing.excess_s(0.0, late=True)
-    assert [standing.excess_s(0.02, late=False) for _ in range(50)] == [0] * 49 + [
-        pytest.approx(0.02 - 2 * FIRST_RESERVE_S)
+    patient = 2 * FIRST_WINDOW
+    assert [standing.excess_s(0.03, late=False) for _ in range(patient)] == [0] * (patient - 1) + [
+        pytest.approx(0.03 - LAST_RESERVE_S)
     ]
 
 
@@ -210,7 +223,7 @@ def test_a_reserve_that_grew_shrinks_in_calm_times() -> None:
         standing.excess_s(0.0, late=True)
     cuts = [standing.excess_s(0.02, late=False) for _ in range(50 * 60)]  # a minute
     assert sum(cuts[: 50 * 10]) == 0
-    assert max(cuts[-25:]) == pytest.approx(0.02 - FIRST_RESERVE_S)
+    assert max(cuts[-FIRST_WINDOW:]) == pytest.approx(0.02 - FIRST_RESERVE_S)
 
 
 def test_what_is_made_ahead_is_not_cut() -> None:
@@ -230,10 +243,10 @@ def test_marks_in_what_is_cut_are_still_told() -> None:
     line.queue.on_mark = lambda mark, time: seen.append(mark)
     for number in range(4):
         line.queue.push(ramp(0, 480), mark=str(number))
-    for number in range(4, 60):
+    for number in range(4, 4 + 2 * FIRST_WINDOW):
         line.step(ramp(0, 480), mark=str(number))
     assert line.metrics.counters["cut_samples"] > 0
-    assert seen == [str(number) for number in range(60)]
+    assert seen == [str(number) for number in range(4 + 2 * FIRST_WINDOW)]
 
 
 def test_typed_speech_that_ran_dry_goes_on_when_it_has_a_reserve() -> None:
