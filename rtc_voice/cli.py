@@ -729,7 +729,7 @@ async def _demo(config: Any, host: str, port: int, photo: Path, *, once: bool, o
                 table.add_row(name, Text(figure, "bold"))
             _out.print(table)
             if call.late_chunks:
-                _out.print("This machine was busy: late chunks are holes in the speech. Close other programs.")
+                _out.print("This machine was busy: in place of a late chunk 20 ms are made up. Close other programs.")
             for what, name in (("listen", "call.wav"), ("look", "report.png"), ("figures", "report.json")):
                 _out.print(f"{what}: {out / name}", soft_wrap=True)
             if not once:

@@ -23,7 +23,7 @@ _TIMES = {
     "receive_delay_ms": ("receive_delay", "What the jitter buffer holds back."),
 }
 _COUNTERS = {
-    "late_chunks": ("underruns", 1.0, "Frames that left with a hole because their chunk was not there."),
+    "late_chunks": ("underruns", 1.0, "Frames that were made up, or silent, because their chunk was late."),
     "concealed_ms": ("concealed_seconds", 1e-3, "Received sound made up because its packets were lost."),
     "work_us": ("engine_busy_seconds", 1e-6, "Time that the synthesis engine worked."),
 }
