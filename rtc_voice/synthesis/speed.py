@@ -9,7 +9,8 @@ from rtc_voice.metrics import Metrics
 from rtc_voice.synthesis.chain import VoiceChain
 from rtc_voice.synthesis.graphs import batch_sizes, rows_of
 
-FULL_SHARE = 0.7  # of a chunk's time that making it for all voices may take: the network's loop runs beside it
+# Of a chunk's time that making it for all voices may take: what comes while a tick runs waits for it and for its own.
+FULL_SHARE = 0.5
 _LOOKS = 9  # chunks that are timed for each number of voices
 
 
