@@ -13,9 +13,9 @@ def chain() -> VoiceChain:
 
 @pytest.mark.parametrize(
     ("fixed_ms", "each_ms", "most", "fit"),
-    [(3, 1.6, 64, 6), (3, 1.6, 4, 4), (3, 1.6, 6, 6), (0, 14, 64, 1), (30, 1, 64, 1), (0, 0.1, 64, 64), (0, 1, 64, 14)],
+    [(3, 1.6, 64, 4), (3, 1.6, 3, 3), (3, 1.6, 4, 4), (0, 14, 64, 1), (30, 1, 64, 1), (0, 0.1, 64, 64), (0, 1, 64, 10)],
 )
-def test_voices_fit_until_a_chunk_of_all_takes_seven_tenths_of_its_time(
+def test_voices_fit_until_a_chunk_of_all_takes_half_of_its_time(
     chain: VoiceChain, monkeypatch: pytest.MonkeyPatch, fixed_ms: float, each_ms: float, most: int, fit: int
 ) -> None:
     monkeypatch.setattr(speed, "_processor_ms", lambda chain, voices: fixed_ms + each_ms * voices)
