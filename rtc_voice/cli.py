@@ -21,7 +21,7 @@ from rich.text import Text
 import rtc_voice
 from rtc_voice.errors import AudioError, InputError, MissingPartError, PictureError, RtcVoiceError
 from rtc_voice.log import JsonLines
-from rtc_voice.output import check_place
+from rtc_voice.output import check_not_over, check_place
 
 app = typer.Typer(
     help="A face in a call gets a voice.",
@@ -101,6 +101,12 @@ def main() -> None:
         if error.hint:
             _err.print(Text.assemble(("remedy:", "bold"), f" {error.hint}"), soft_wrap=True)
         sys.exit(2 if isinstance(error, InputError) else 3 if isinstance(error, MissingPartError) else 1)
+    except OSError as error:  # a full disk, a name that is too long, a place that takes no files
+        logging.getLogger("rtc_voice").info("the system refused", exc_info=True)
+        place = f": {str(error.filename):.100}" if error.filename else ""
+        _err.print(Text.assemble(("error:", "bold red"), f" {error.strerror or error}{place}"), soft_wrap=True)
+        _err.print(Text.assemble(("remedy:", "bold"), " use another name or place"), soft_wrap=True)
+        sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -167,6 +173,11 @@ def serve(
 ) -> None:
     """Serve the page and all who call. Offers go to /offer, WHIP to /whip/NAME, WHEP to /whep/NAME."""
     ice = _ice(ice_server, relay_only)
+    if fuse:
+        from rtc_voice.device import find_device
+
+        if find_device(device).type == "cpu":
+            raise InputError("--fuse is for a GPU", "leave it out, or give --device cuda")
     names = frozenset(consented or [])
     door = _door(host, port, token, frozenset(origin or []), cert=tls_cert, key=tls_key, ice=ice)
 
@@ -224,6 +235,8 @@ def local(
     from rtc_voice.bot import BotConfig
     from rtc_voice.local.start import Places, run
 
+    if out is not None:
+        check_not_over(out, (video, audio), AudioError)
     places = Places(camera, microphone, speakers, video, audio, out, headphones, preview)
     config = BotConfig(max_calls=1, predictor=predictor, text_engines=_engines(text_engine), device=device)
     _run(lambda: run(places, config))
@@ -315,8 +328,7 @@ def convert(
     from rtc_voice.synthesis.chain import load_chain
 
     check_place(out, ".wav", AudioError)
-    if out.exists() and any(path.exists() and out.samefile(path) for path in (source, to)):
-        raise AudioError(f"{out} would be written over", "choose another place with -o")
+    check_not_over(out, (source, to), AudioError)
     _prepare()
     samples = offline.read_source(source)
     with _err.status("finding the voice …"):
@@ -341,6 +353,7 @@ def photo(
     from rtc_voice.voices.predictor import load_predictor
 
     check_place(out, ".png", PictureError)
+    check_not_over(out, (image,), PictureError)
     _prepare()
     with _err.status("looking at the photo …"):
         picture = read_picture(image)

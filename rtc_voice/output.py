@@ -1,6 +1,7 @@
 """Files that a command is told to write, checked before anything is computed for them."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from rtc_voice.errors import InputError
@@ -22,3 +23,9 @@ def check_place(path: Path, suffix: str, error: type[InputError]) -> None:
         raise error(f"{path.parent} cannot be made: {reason.strerror}", "choose another place with -o") from reason
     if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
         raise error(f"{path} cannot be written", "choose another place with -o")
+
+
+def check_not_over(path: Path, sources: Iterable[Path | None], error: type[InputError]) -> None:
+    """Raises ``error`` where writing to ``path`` would destroy one of the ``sources``; None among them is no file."""
+    if path.exists() and any(source is not None and source.exists() and path.samefile(source) for source in sources):
+        raise error(f"{path} would be written over", "choose another place for what is made")

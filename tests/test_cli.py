@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rtc_voice.cli import app, train
 from rtc_voice.faces.picture import read_picture
@@ -140,8 +141,32 @@ def test_convert_never_writes_over_what_it_reads(tmp_path: Path, speech: Path) -
     assert own.read_bytes() == speech.read_bytes()
 
 
-@pytest.mark.parametrize("words", [("--host", "999.1.1.1"), ("--host", "203.0.113.9"), ("--cache", "/")])
-def test_serve_where_it_cannot_is_an_error(words: tuple[str, str]) -> None:
+def test_photo_never_writes_over_the_picture(tmp_path: Path) -> None:
+    own = tmp_path / "photo.png"
+    Image.open(PORTRAIT).save(own)
+    before = own.read_bytes()
+    check_error(run("photo", str(own), "-o", str(own)))
+    assert own.read_bytes() == before
+
+
+def test_local_never_writes_over_what_it_hears(tmp_path: Path, speech: Path) -> None:
+    own = tmp_path / "own.wav"
+    own.write_bytes(speech.read_bytes())
+    check_error(run("local", "--video", str(PORTRAIT), "--audio", str(own), "--out", str(own)))
+    assert own.read_bytes() == speech.read_bytes()
+
+
+def test_what_the_system_refuses_is_one_error(tmp_path: Path) -> None:
+    check_error(run("photo", str(PORTRAIT), "-o", str(tmp_path / f"{300 * 'a'}.png")), code=1)
+    if Path("/dev/full").exists():
+        (tmp_path / "full.png").symlink_to("/dev/full")
+        check_error(run("photo", str(PORTRAIT), "-o", str(tmp_path / "full.png")), code=1)
+
+
+@pytest.mark.parametrize(
+    "words", [("--host", "999.1.1.1"), ("--host", "203.0.113.9"), ("--cache", "/"), ("--fuse", "--device", "cpu")]
+)
+def test_serve_where_it_cannot_is_an_error(words: tuple[str, ...]) -> None:
     check_error(run("serve", "--port", "0", *words))
 
 

@@ -39,7 +39,7 @@ _REFUSED = {
     _NO_PLACE: _MORE,
     433: "add &pin=… or &token=… to the address",
 }
-_FORM = "write janus+ws://HOST:PORT/?room=1234&name=Voice, or janus+wss:// for TLS"
+_FORM = "write janus+ws://HOST:PORT/?room=1234&name=Voice, janus+wss:// for TLS, or whip+https://… (docs/whip.md)"
 
 
 @dataclass(frozen=True, slots=True)
