@@ -39,8 +39,7 @@ class Concealment:
             out[:have] = samples
             if self._made_up is not None:
                 join = min(have, int(JOIN_S * self._rate))
-                rise = np.linspace(0, 1, join, dtype=np.float32)
-                out[:join] += (1 - rise) * (self._made_up.next(join, FADE_S) - out[:join])
+                out[:join] = cross_fade(self._made_up.next(join, FADE_S), out[:join])
                 self._made_up = None
             self._heard = np.concatenate([self._heard, out[:have]])[-self._heard.size :]
         if have < n_samples:
@@ -60,8 +59,7 @@ class _Continuation:
         period = _period(heard, sample_rate)
         cycle = heard[-period:].copy()
         join = period // 4
-        rise = np.linspace(0, 1, join, dtype=np.float32)
-        cycle[-join:] += rise * (heard[-period - join : -period] - cycle[-join:])
+        cycle[-join:] = cross_fade(cycle[-join:], heard[-period - join : -period])
         self._cycle = cycle
         self._step = float(heard[-1] - heard[-period - 1])  # that the sound would make where it begins to repeat
         self._made = 0
@@ -80,10 +78,13 @@ class _Continuation:
 
 def _period(heard: Samples, sample_rate: int) -> int:
     """The lag in samples at which the end of ``heard`` is most like what went before it."""
-    lags = range(int(_SHORTEST_S * sample_rate), int(_LONGEST_S * sample_rate) + 1)
-    size = int(_COMPARED_S * sample_rate)
-    now = heard[-size:].astype(np.float64)
-    before = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), size)
-    past = before[[len(before) - 1 - lag for lag in lags]]
-    alike = past @ now / np.sqrt((past**2).sum(1) + 1e-9)
-    return lags[int(np.argmax(alike))]
+    shortest, longest = int(_SHORTEST_S * sample_rate), int(_LONGEST_S * sample_rate)
+    pieces = np.lib.stride_tricks.sliding_window_view(heard.astype(np.float64), int(_COMPARED_S * sample_rate))
+    past = pieces[-1 - longest : -shortest][::-1]  # by growing lag
+    alike = past @ pieces[-1] / np.sqrt((past**2).sum(axis=1) + 1e-9)
+    return shortest + int(np.argmax(alike))
+
+
+def cross_fade(old: Samples, new: Samples) -> Samples:
+    """From ``old`` to ``new``, ``[T]`` each."""
+    return old + np.linspace(0, 1, len(new), dtype=np.float32) * (new - old)

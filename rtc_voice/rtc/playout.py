@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtc_voice.metrics import Metrics
+from rtc_voice.rtc.conceal import cross_fade
 from rtc_voice.timing import Clock, MonotonicClock
 
 Samples = NDArray[np.float32]
@@ -150,10 +151,8 @@ class ChunkQueue:
         self._metrics.count("cut_samples", excess)
         later = np.concatenate([samples, self._take(excess, time_s, passed)])[excess:]
         join = min(samples.size, later.size, int(JOIN_S * self.sample_rate))
-        rise = np.linspace(0, 1, join, dtype=np.float32)
         joined = samples.copy()
-        joined[samples.size - join :] *= 1 - rise
-        joined[samples.size - join :] += rise * later[later.size - join :]
+        joined[samples.size - join :] = cross_fade(samples[samples.size - join :], later[later.size - join :])
         return joined
 
     def clear(self) -> None:

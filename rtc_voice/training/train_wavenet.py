@@ -242,7 +242,8 @@ class _Trainer:
         source = {"noise": noise.clone(), "phase": phase.clone(), "f0": f0.clone()}
         made = self.synthesis(drawn, torch.cat([batch.embedding] * draws), source)
         heard = slice(self.training.warm_up_rows * AUDIO.hop, None)
-        real, spectra = batch.target[:, heard], self.distance.spectra(batch.target[:, heard])
+        real = batch.target[:, heard]
+        spectra = self.distance.spectra(real)
         one, *others = (self.distance.spectra(sound) for sound in made[:, heard].chunk(draws))
         critic = deceit = wave_critic = wave_deceit = heed.new_zeros(())
         if others:

@@ -47,10 +47,12 @@ def test_a_voice_that_stays_away_dies_away() -> None:
     assert not out[4_800 + int(FADE_S * RATE) :].any()
 
 
-def test_speech_that_has_ended_breaks_off_at_once_without_a_click() -> None:
-    out = played([np.ones(FRAME, np.float32), None], goes_on=False)
-    assert np.abs(np.diff(out[1:])).max() < 0.02
-    assert not out[FRAME + 100 :].any()
+def test_speech_that_has_ended_breaks_off_at_once_and_returns_without_a_click() -> None:
+    one = np.ones(FRAME, np.float32)
+    out = played([one, one[:100], None, one, one], goes_on=False)
+    assert np.abs(np.diff(out[1:])).max() < 1.01 / 71
+    assert not out[700 : 3 * FRAME].any()
+    np.testing.assert_array_equal(out[3 * FRAME + int(JOIN_S * RATE) :], 1)
 
 
 def test_a_piece_that_is_too_short_is_played_and_drawn_on() -> None:

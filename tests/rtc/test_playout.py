@@ -181,11 +181,8 @@ def test_a_chunk_that_waits_for_its_pull_asks_for_an_earlier_one() -> None:
         line.step(ramp(0, 480))
         hurries.append(line.queue.hurry_s)
     excess = pytest.approx(0.015 - FIRST_RESERVE_S)
-    assert hurries == [
-        excess,
-        *[0] * (FIRST_WINDOW - 2),
-        excess,
-    ]  # as it sets in, and since that was of no avail, once it is sure
+    # As it sets in, and since that was of no avail, once it is sure.
+    assert hurries == [excess, *[0] * (FIRST_WINDOW - 2), excess]
     assert line.metrics.counters["cut_samples"] == 0
 
 
