@@ -49,15 +49,16 @@ class Segments:
         starts = rng.integers(self.counts[picked] - rows)
         return Place(torch.from_numpy(picked).to(self.device), torch.from_numpy(starts).to(self.device))
 
-    def features(self, at: Place, rows: int) -> Features:
-        """``rows`` rows from each place on, ``[B, rows]``."""
-        return to_features(self._rows[self._numbers(at, rows)].float())
-
-    def sound(self, at: Place, rows: int) -> Tensor:
-        """The sound that goes with them, ``[B, rows * hop]``."""
-        return self._hops[self._numbers(at, rows)].flatten(1).float() / 32768
-
-    def _numbers(self, at: Place, rows: int) -> Tensor:
+    def numbers(self, at: Place, rows: int) -> Tensor:
+        """The numbers of those rows in the set, ``[B, rows]``."""
         first = self._first[at.recording] + at.start
         numbers: Tensor = first.unsqueeze(1) + torch.arange(rows, device=self.device)
         return numbers.clamp(max=len(self._rows) - 1)  # a segment may reach beyond the last recording
+
+    def features(self, at: Place, rows: int) -> Features:
+        """``rows`` rows from each place on, ``[B, rows]``."""
+        return to_features(self._rows[self.numbers(at, rows)].float())
+
+    def sound(self, at: Place, rows: int) -> Tensor:
+        """The sound that goes with them, ``[B, rows * hop]``."""
+        return self._hops[self.numbers(at, rows)].flatten(1).float() / 32768

@@ -1,7 +1,7 @@
 """Train the content encoder and the adapter: perturb a recording's features, give back the recording's own."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from rtc_voice.speech.analysis import Features
 from rtc_voice.speech.envelope import BANDS, HEARD_BANDS
 from rtc_voice.speech.pitch import CEILING_HZ
 from rtc_voice.synthesis.content import LOOKAHEAD_ROWS, Adapter, Conversion
-from rtc_voice.synthesis.mapping import warp_envelope
 from rtc_voice.training.checkpoint import Average
 from rtc_voice.training.critic import (
     EnvelopeCritic,
@@ -27,15 +26,28 @@ from rtc_voice.training.critic import (
 )
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.parallel import ParallelSpeech
+from rtc_voice.training.perturb import blurred, disguise, normal, resize, uniform
 from rtc_voice.training.segments import Place, Segments
 from rtc_voice.training.speaker_critic import SpeakerCritic
 from rtc_voice.training.speaker_loss import SpeakerLoss
+from rtc_voice.training.train_recogniser import Hearing
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
 _HEARD_ROWS = 380  # of typed speech for a segment of parallel speech: the other may speak half as fast again
 _BLUR = 0.4  # size of the noise that is added to embeddings: two recordings of one speaker are as far apart
 _SETTLED_ROWS = 30  # of a segment in another's voice that are not judged: its networks start from silence
-FIGURES = ("envelope", "change", "noise", "speaker_found", "likeness", "content_kept", "doubt", "deceit", "parallel")
+FIGURES = (
+    "envelope",
+    "change",
+    "noise",
+    "speaker_found",
+    "likeness",
+    "content_kept",
+    "doubt",
+    "deceit",
+    "parallel",
+    "misheard",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,7 @@ class ConversionTraining:
     likeness: float = 0.0  # weight of how unlike its target the speech of one speaker in another's voice sounds
     kept: float = 0.0  # weight of how far the content of that speech is from what went in
     deceit: float = 0.0  # weight of what a critic finds unlike recordings in the envelopes
+    misheard: float = 0.0  # weight of how badly a recogniser hears the phones in that speech
     parallel: float = 0.0  # weight of how far typed speech in another's voice is from that other saying the same
     paired: int = 8  # segments a step for the latter
     exchanged: int = 8  # segments of a batch that are put into another's voice
@@ -83,15 +96,21 @@ class RowBatch:
     tract: Tensor  # ``[B, 1]``
     is_full_band: Tensor  # ``[B]``
     log_f0: Tensor  # mean of each recording's, ``[B, 1]``
+    numbers: Tensor  # of the rows in the set, ``[B, F]``
 
 
 class Trainer:
     """The networks, the critic and their optimisers, and one step of all."""
 
     def __init__(
-        self, training: ConversionTraining, start: Conversion, segments: Segments, parallel: ParallelSpeech | None
+        self,
+        training: ConversionTraining,
+        start: Conversion,
+        segments: Segments,
+        parallel: ParallelSpeech | None,
+        hearing: Hearing | None,
     ) -> None:
-        self.training, self.segments, self.parallel = training, segments, parallel
+        self.training, self.segments, self.parallel, self.hearing = training, segments, parallel, hearing
         device = segments.device
         self.conversion, self.critic, self.judge = start, SpeakerCritic().to(device), EnvelopeCritic().to(device)
         self.average = Average(self.conversion)
@@ -122,7 +141,7 @@ class Trainer:
         target, tract = resize(batch.features, batch.tract, self.chance)
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
         clean = encoder.step(disguise(batch.features, self.chance), encoder.init_state(len(tract)))
-        content = clean + self.training.content_noise * _normal(clean.shape, self.chance)
+        content = clean + self.training.content_noise * normal(clean.shape, self.chance)
         state = adapter.init_state(len(tract))
         state["film"] = adapter.film(blurred(batch.embedding, _BLUR, self.chance), tract)
         late = target.each(lambda t: t[:, : rows - LOOKAHEAD_ROWS])
@@ -132,28 +151,31 @@ class Trainer:
         found = self._found(content, batch.embedding).clamp(min=0)
         hiding = self.training.speaker * min(1.0, number / 300)
         loss = envelope + 0.5 * change + 0.5 * noise + hiding * found
-        unlike = like = lost = doubt = deceit = apart = envelope.new_zeros(())
+        unlike = like = lost = doubt = deceit = apart = misheard = envelope.new_zeros(())
         if self.training.deceit:
             deceit = self._deceit(made.envelope, late.envelope, batch.is_full_band)
         if self.training.likeness:
-            unlike, like, lost, doubt = self._exchange(content, clean.detach(), batch)
+            unlike, like, lost, doubt, misheard = self._exchange(content, clean.detach(), batch)
             loss = loss + self.training.likeness * unlike + self.training.kept * lost
         if self.parallel is not None:
-            apart = self._parallel(self.parallel, rng)
+            apart, unclear = self._parallel(self.parallel, rng)
+            misheard = misheard + unclear
         loss = loss + self.training.deceit * heeded(number) * (deceit + doubt) + self.training.parallel * apart
+        loss = loss + self.training.misheard * misheard
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.conversion.parameters(), 1.0)
         self.optimizer.step()
         self.average.follow(self.conversion)
-        figures = torch.stack([envelope, change, noise, found, like, lost, doubt, deceit, apart])
+        figures = torch.stack([envelope, change, noise, found, like, lost, doubt, deceit, apart, misheard])
         return figures.detach().double().cpu().numpy()
 
-    def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _exchange(self, content: Tensor, clean: Tensor, batch: RowBatch) -> tuple[Tensor, ...]:
         """Half of the batch in the voices of the other half and in voices between them.
 
         Returns:
-            Loss and cosine of the likeness, the content lost, and how little the critic believes the envelopes.
+            Loss and cosine of the likeness, the content lost, how little the critic believes the envelopes, and how
+            badly the phones are heard.
         """
         encoder, adapter = self.conversion.encoder, self.conversion.adapter
         count, rows = self.training.exchanged, batch.features.f0.shape[1]
@@ -171,14 +193,15 @@ class Trainer:
         doubt = unlike.new_zeros(())
         if self.training.deceit:
             doubt = unbelieved(self._judged(made.envelope[:, _SETTLED_ROWS:], batch.is_full_band[:count]))
-        return unlike, like, (again - said_content).abs().mean(), doubt
+        misheard = self._misheard(made, batch.numbers[:count, : rows - LOOKAHEAD_ROWS])
+        return unlike, like, (again - said_content).abs().mean(), doubt, misheard
 
     def _between(self, batch: RowBatch, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Embedding, tract and log F0 of the batch's last ``count`` voices, every other a blend of two.
 
         Those of the training are few; between them lie those that will be asked for.
         """
-        share = _uniform(0, 1, (count, 1), self.chance)
+        share = uniform(0, 1, (count, 1), self.chance)
         share[::2] = 0
 
         def blend(values: Tensor) -> Tensor:
@@ -187,20 +210,26 @@ class Trainer:
 
         return nn.functional.normalize(blend(batch.embedding), dim=-1), blend(batch.tract), blend(batch.log_f0)
 
-    def _parallel(self, parallel: ParallelSpeech, rng: np.random.Generator) -> Tensor:
-        """How far typed sentences in other people's voices are from those people saying them."""
+    def _misheard(self, made: Features, numbers: Tensor) -> Tensor:
+        """How badly the phones that are said in the rows ``numbers`` of the set are heard in ``made``."""
+        if self.hearing is None or not self.training.misheard:
+            return made.envelope.new_zeros(())
+        return self.hearing.misheard(made, numbers, _SETTLED_ROWS)
+
+    def _parallel(self, parallel: ParallelSpeech, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """How far typed sentences in other people's voices are from those people saying them, and how badly heard."""
         rows, (encoder, adapter) = self.training.rows, (self.conversion.encoder, self.conversion.adapter)
         typed, spoken, path = parallel.draw(self.training.paired, rows, _HEARD_ROWS, rng)
         said = _batch(self.segments, spoken, rows)
         heard = disguise(self.segments.features(typed, _HEARD_ROWS), self.chance)
         content = encoder.step(heard, encoder.init_state(len(path)))
-        content = content + self.training.content_noise * _normal(content.shape, self.chance)
+        content = content + self.training.content_noise * normal(content.shape, self.chance)
         at = (path + LOOKAHEAD_ROWS).clamp(max=_HEARD_ROWS - 1).unsqueeze(-1).expand(-1, -1, content.shape[-1])
         state = adapter.init_state(len(path))
         state["film"] = adapter.film(blurred(said.embedding, _BLUR, self.chance), said.tract)
         made = adapter.step(content.gather(1, at), said.features, state)
         envelope, _, noise = reconstruction(made, said.features, said.is_full_band)
-        return envelope + 0.5 * noise
+        return envelope + 0.5 * noise, self._misheard(made, said.numbers)
 
     def _deceit(self, made: Tensor, real: Tensor, is_full_band: Tensor) -> Tensor:
         with torch.no_grad():
@@ -247,33 +276,8 @@ def _batch(segments: Segments, at: Place, rows: int) -> RowBatch:
         segments.tracts[at.recording],
         segments.band_hz[at.recording] == FULL_BAND_HZ,
         segments.log_f0[at.recording],
+        segments.numbers(at, rows),
     )
-
-
-def disguise(features: Features, draw: torch.Generator) -> Features:
-    """The same words from another throat, through another microphone, in another room's noise."""
-    batch, rows, _ = features.envelope.shape
-    ratio = torch.exp(_uniform(-0.18, 0.18, (batch, 1), draw))
-    envelope = warp_envelope(features.envelope, ratio.expand(batch, rows))
-    waves = torch.outer(torch.arange(1, 5, device=draw.device), torch.linspace(0, 1, BANDS, device=draw.device))
-    bends = _normal((batch, 1, 4), draw) @ torch.cos(math.pi * waves)
-    curve = 0.35 * bends + _uniform(-0.7, 0.7, (batch, 1, 1), draw)
-    hiss = _uniform(-9, -4.5, (batch, 1, 1), draw) + 0.3 * _normal((batch, rows, BANDS), draw)
-    noisy = torch.logaddexp(2 * (envelope + curve), 2 * hiss) / 2
-    return Features(noisy, features.f0, features.aperiodicity)
-
-
-def blurred(embedding: Tensor, size: float, draw: torch.Generator) -> Tensor:
-    """Embeddings with noise of about the length ``size``: those that are asked for later are never exact."""
-    noise = _normal(embedding.shape, draw) * (size / embedding.shape[-1] ** 0.5)
-    return nn.functional.normalize(embedding + noise, dim=-1)
-
-
-def resize(features: Features, tract: Tensor, draw: torch.Generator) -> tuple[Features, Tensor]:
-    """The target as a slightly larger or smaller person, so that the size stays a knob of its own."""
-    ratio = torch.exp(_uniform(-0.06, 0.06, tract.shape, draw))
-    envelope = warp_envelope(features.envelope, ratio.expand(-1, features.f0.shape[1]))
-    return Features(envelope, features.f0, features.aperiodicity), tract * ratio
 
 
 def reconstruction(made: Features, target: Features, is_full_band: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -317,24 +321,19 @@ def train_conversion(
     start: Conversion,
     folder: Path,
     report: Callable[[str], None],
+    hearing: Hearing | None = None,
 ) -> Conversion:
     """Train ``start``, or go on training, in ``folder`` and where ``start`` is; the averaged networks.
 
+    Without ``hearing`` nobody says whether the words are understood.
     ``folder`` gets ``checkpoint.pt``, ``log.csv``, ``log.png`` and ``conversion.safetensors``.
     """
     segments = Segments(voices, voices.choose(is_test=False), start.adapter.typical.device)
     parallel = ParallelSpeech(voices, segments, start.encoder) if training.parallel else None
-    trainer = Trainer(training, start, segments, parallel if parallel and parallel.has(training.rows) else None)
+    pairs = parallel if parallel and parallel.has(training.rows) else None
+    trainer = Trainer(training, start, segments, pairs, hearing)
     loop = Loop(
         folder, "conversion.safetensors", training.steps, FIGURES, training.log_every, training.save_every, report
     )
     loop.run(trainer.parts(), trainer.average, trainer.step)
     return trainer.average.network
-
-
-def _uniform(low: float, high: float, shape: Sequence[int], draw: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(tuple(shape), generator=draw, device=draw.device)
-
-
-def _normal(shape: Sequence[int], draw: torch.Generator) -> Tensor:
-    return torch.randn(tuple(shape), generator=draw, device=draw.device)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,8 @@ from rtc_voice.training.device import training_device
 from rtc_voice.training.speech_sets import find_speech_sets, read_speech_sets
 from rtc_voice.training.train_aperiodicity import train_aperiodicity
 from rtc_voice.training.train_conversion import STAGES, ConversionTraining, new_conversion, train_conversion
+from rtc_voice.training.train_recogniser import STEPS as RECOGNISER_STEPS
+from rtc_voice.training.train_recogniser import hear_phones, train_recogniser
 from rtc_voice.training.train_speaker_pitch import train_speaker_pitch
 from rtc_voice.training.train_voicing import train_voicing
 from rtc_voice.training.train_wavenet import STAGES as WAVENET_STAGES
@@ -43,6 +45,7 @@ class Plan:
     voicing: tuple[int, int] = (1600, 15)  # segments, and epochs over them
     aperiodicity: tuple[int, int] = (480, 4000)  # segments and steps
     pitch: tuple[int, int] = (4, 12)  # passes over the recordings, and epochs over what they gave
+    recogniser: tuple[int, ...] = RECOGNISER_STEPS
 
 
 TINY = Plan(
@@ -54,6 +57,7 @@ TINY = Plan(
     voicing=(16, 2),
     aperiodicity=(8, 100),
     pitch=(1, 2),
+    recogniser=(20, 20),
 )
 
 
@@ -98,9 +102,12 @@ def train_voice(
     pitch = work_dir / "speaker_pitch.safetensors"
     if not pitch.is_file():
         report(f"mean F0 of a speaker: {train_speaker_pitch(voices, pitch, *plan.pitch):.2f} semitones off")
+    heard = work_dir / "phones.jsonl"
+    _shown(hear_phones(voices, heard), "phones", len(voices.entries))
+    hearing = train_recogniser(voices, heard, work_dir, where, report, plan.recogniser)
     converter = new_conversion(voices).to(where)
     for number, stage in enumerate(plan.stages, 1):
-        converter = train_conversion(voices, stage, converter, work_dir / f"conversion{number}", report)
+        converter = train_conversion(voices, stage, converter, work_dir / f"conversion{number}", report, hearing)
         converter.requires_grad_(True)
     export(converter, work_dir / "conversion.safetensors")
     wavenet: WaveNet | None = None
@@ -173,14 +180,18 @@ def _voice_set(data_dir: Path, folder: Path, is_tiny: bool) -> VoiceSet:
         utterances = read_speech_sets(data_dir, find_speech_sets(data_dir))
         if is_tiny:
             utterances = utterances[:: max(1, len(utterances) // _TINY_RECORDINGS)]
-        console = Console(stderr=True)
-        steps, count = build_voice_set(utterances, folder), len(utterances)
-        for _ in track(steps, "features", count, console=console, transient=True, disable=not console.is_terminal):
-            pass
+        _shown(build_voice_set(utterances, folder), "features", len(utterances))
     voices = open_voice_set(folder)
     if not voices.choose(is_test=False):
         raise InputError(f"no speaker of {data_dir} is left to train on", "add recordings of more speakers")
     return voices
+
+
+def _shown(steps: Iterable[int], name: str, count: int) -> None:
+    """Take all ``steps``, with a bar on a terminal."""
+    console = Console(stderr=True)
+    for _ in track(steps, name, count, console=console, transient=True, disable=not console.is_terminal):
+        pass
 
 
 def export(network: nn.Module, path: Path) -> None:

@@ -32,8 +32,8 @@ from rtc_voice.training.critic import (
 )
 from rtc_voice.training.loop import Loop
 from rtc_voice.training.losses import SpectralDistance, energy_distance
+from rtc_voice.training.perturb import blurred, disguise
 from rtc_voice.training.segments import Place, Segments
-from rtc_voice.training.train_conversion import blurred, disguise
 from rtc_voice.training.voice_data import FULL_BAND_HZ, VoiceSet
 
 FIGURES = ("energy_distance", "distance_to_recording", "critic", "deceit", "wave_critic", "wave_deceit")
