@@ -173,11 +173,6 @@ def serve(
 ) -> None:
     """Serve the page and all who call. Offers go to /offer, WHIP to /whip/NAME, WHEP to /whep/NAME."""
     ice = _ice(ice_server, relay_only)
-    if fuse:
-        from rtc_voice.device import find_device
-
-        if find_device(device).type == "cpu":
-            raise InputError("--fuse is for a GPU", "leave it out, or give --device cuda")
     names = frozenset(consented or [])
     door = _door(host, port, token, frozenset(origin or []), cert=tls_cert, key=tls_key, ice=ice)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rtc_voice.errors import CapacityError
+from rtc_voice.errors import CapacityError, InputError
 from rtc_voice.metrics import Metrics
 from rtc_voice.synthesis.chain import Heard, VoiceChain
 from rtc_voice.synthesis.graphs import GraphRows, rows_of
@@ -229,6 +229,8 @@ class Engine:
     """
 
     def __init__(self, chain: VoiceChain, *, slots: int = 8, fuse: bool = False) -> None:
+        if fuse and chain.device.type == "cpu":
+            raise InputError("fuse is for a GPU", "leave it out, or take the device cuda")
         self.chain = chain.eval()
         self.slots = slots
         self._fuse = fuse

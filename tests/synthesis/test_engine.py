@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rtc_voice.errors import CapacityError
+from rtc_voice.errors import CapacityError, InputError
 from rtc_voice.synthesis.chain import Heard, VoiceChain
 from rtc_voice.synthesis.engine import SILENT_CHUNKS, Engine, VoiceStream
 from rtc_voice.synthesis.mapping import TEXT_VOICE
@@ -116,6 +116,11 @@ def test_voices_in_one_batch_do_not_touch_each_other(chain: VoiceChain) -> None:
         np.testing.assert_allclose(
             listener.heard(), by_chain(chain, sentence(150 + 30 * i, 0.3 + 0.1 * i), 100 + 50 * i), atol=1e-5
         )
+
+
+def test_what_only_a_gpu_can_do_is_refused_without_one(chain: VoiceChain) -> None:
+    with pytest.raises(InputError, match="GPU"):
+        Engine(chain, fuse=True)
 
 
 def test_a_place_that_was_left_starts_fresh(chain: VoiceChain) -> None:
