@@ -73,7 +73,7 @@ class ConversionTraining:
 
 
 # Words first, then less of the speaker, then the words that this cost; then the likeness, and finer content again; then
-# what a critic finds too smooth; at last how others say what is typed.
+# what a critic finds too smooth; then how others say what is typed; at last what a recogniser misses.
 STAGES = (
     ConversionTraining(steps=1600, rate=1e-3, content_noise=0.15, speaker=0.0),
     ConversionTraining(steps=700, rate=7e-4, content_noise=0.4, speaker=1.5),
@@ -83,6 +83,17 @@ STAGES = (
     ConversionTraining(steps=1000, rate=5e-4, content_noise=0.1, speaker=0.5, likeness=1.0, kept=1.0, deceit=0.1),
     ConversionTraining(
         steps=2300, rate=6e-4, content_noise=0.1, speaker=0.5, likeness=1.0, kept=1.0, deceit=0.1, parallel=1.0
+    ),
+    ConversionTraining(
+        steps=500,
+        rate=4e-4,
+        content_noise=0.1,
+        speaker=0.5,
+        likeness=1.0,
+        kept=1.0,
+        deceit=0.1,
+        parallel=1.0,
+        misheard=0.5,
     ),
 )
 
