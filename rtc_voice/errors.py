@@ -15,6 +15,8 @@ Each carries ``message`` (what happened, one line), ``hint`` (what to do about i
 that travels in ``error`` messages to peers).
 """
 
+from pathlib import Path
+
 
 class RtcVoiceError(Exception):
     """The root of the tree: catch it to catch all of ours."""
@@ -86,3 +88,10 @@ class MissingPartError(RtcVoiceError):
     """A system part or a package is not installed."""
 
     code = "missing-part"
+
+
+def no_file(path: Path) -> tuple[str, str]:
+    """Message and hint for what is not a file, though it should be."""
+    if path.is_dir():
+        return f"{path} is a folder", "name a file in it"
+    return f"there is no file {path}", "check the path"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from rtc_voice.errors import PictureError
+from rtc_voice.errors import PictureError, no_file
 from rtc_voice.faces.types import Picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -25,7 +25,7 @@ def read_picture(path: str | Path) -> Picture:
     """
     path = Path(path)
     if not path.is_file():
-        raise PictureError(f"there is no file {path}", "check the path")
+        raise PictureError(*no_file(path))
     if not path.stat().st_size:
         raise PictureError(f"{path.name} is empty", "copy or download it again")
     with _open(path) as image:

@@ -7,7 +7,7 @@ import av.error
 from aiortc.contrib.media import MediaPlayer
 from aiortc.mediastreams import MediaStreamTrack
 
-from rtc_voice.errors import PictureError
+from rtc_voice.errors import PictureError, no_file
 
 _NAMES = Path("/sys/class/video4linux")
 _SIZE = {"video_size": "640x480", "framerate": "30"}
@@ -38,7 +38,7 @@ def open_video(path: Path) -> MediaStreamTrack:
         PictureError: no such file, or nothing in it to see.
     """
     if not path.is_file():
-        raise PictureError(f"there is no file {path}", "check the path")
+        raise PictureError(*no_file(path))
     return _open(str(path), "give a video (MP4, WebM, …) or a picture")
 
 

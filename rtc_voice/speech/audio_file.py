@@ -9,7 +9,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from rtc_voice.errors import AudioError
+from rtc_voice.errors import AudioError, no_file
 from rtc_voice.output import check_place
 
 MAX_S = 3600.0  # seconds read from a file at most
@@ -24,7 +24,7 @@ def read_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
     """
     path = Path(path)
     if not path.is_file():
-        raise AudioError(f"there is no file {path}", "check the path")
+        raise AudioError(*no_file(path))
     if not path.stat().st_size:
         raise AudioError(f"{path.name} is empty", "record or copy it again")
     try:

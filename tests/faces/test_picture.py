@@ -51,7 +51,7 @@ def test_bad_pictures_get_one_clear_line(content: bytes | None, message: str, tm
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(PictureError):
+    with pytest.raises(PictureError, match="is a folder"):
         read_picture(tmp_path)
 
 
