@@ -44,7 +44,7 @@ def test_silence_is_only_between_words_and_may_be_missing() -> None:
 def test_a_phone_without_a_number_takes_its_place() -> None:
     said = Said((1, UNKNOWN, 2), (False, False, True), (0, 2, 4))
     # In rows 2 and 3 neither known phone is likely.
-    heard = np.log(np.float32([[0.1, 0.8, 0.1]] * 2 + [[0.98, 0.01, 0.01]] * 2 + [[0.1, 0.1, 0.8]] * 2))
+    heard = np.log(np.array([[0.1, 0.8, 0.1]] * 2 + [[0.98, 0.01, 0.01]] * 2 + [[0.1, 0.1, 0.8]] * 2, np.float32))
     assert aligned(heard, said).tolist() == [1, 1, UNKNOWN, UNKNOWN, 2, 2]  # type: ignore[union-attr]
 
 
@@ -54,9 +54,12 @@ def test_too_few_rows_cannot_be_aligned() -> None:
 
 def made_set(rng: np.random.Generator) -> tuple[VoiceSet, np.ndarray, list[list[tuple[str, int]]]]:
     """Recordings of two phones, low and high, said in turn for 15 to 30 rows each; they are noted up to 6 rows off."""
-    rows, truth, heard, entries = [], [], [], []
+    rows, entries = [], []
+    truth: list[int] = []
+    heard: list[list[tuple[str, int]]] = []
     for number in range(6):
-        first, said = len(truth), []
+        first = len(truth)
+        said: list[tuple[str, int]] = []
         while len(truth) - first < 280:
             phone = len(said) % 2
             at, length = len(truth) - first, int(rng.integers(15, 30))
@@ -99,7 +102,7 @@ def test_a_recogniser_taught_by_bad_timing_finds_the_right_one(tmp_path: Path) -
     wrong = Features(envelope.flip(-1), spoken.f0, spoken.aperiodicity)
     far = hearing.misheard(wrong, places, 30)
     assert hearing.misheard(spoken, places, 30) < 0.3 < far
-    far.backward()
+    far.backward()  # type: ignore[no-untyped-call]
     assert envelope.grad is not None and envelope.grad.abs().sum() > 0
     again = train_recogniser(voices, lines, tmp_path, CPU, reports.append, (30, 30))
     assert len(reports) == 1  # what is there is not made again
