@@ -90,8 +90,6 @@ class MissingPartError(RtcVoiceError):
     code = "missing-part"
 
 
-def no_file(path: Path) -> tuple[str, str]:
-    """Message and hint for what is not a file, though it should be."""
-    if path.is_dir():
-        return f"{path} is a folder", "name a file in it"
-    return f"there is no file {path}", "check the path"
+def no_file(path: Path) -> str:
+    """The message for what is not a file, though it should be."""
+    return f"{path} is a folder" if path.is_dir() else f"there is no file {path}"

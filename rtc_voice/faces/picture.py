@@ -25,7 +25,7 @@ def read_picture(path: str | Path) -> Picture:
     """
     path = Path(path)
     if not path.is_file():
-        raise PictureError(*no_file(path))
+        raise PictureError(no_file(path), "check the path")
     if not path.stat().st_size:
         raise PictureError(f"{path.name} is empty", "copy or download it again")
     with _open(path) as image:

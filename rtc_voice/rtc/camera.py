@@ -38,7 +38,7 @@ def open_video(path: Path) -> MediaStreamTrack:
         PictureError: no such file, or nothing in it to see.
     """
     if not path.is_file():
-        raise PictureError(*no_file(path))
+        raise PictureError(no_file(path), "check the path")
     return _open(str(path), "give a video (MP4, WebM, …) or a picture")
 
 

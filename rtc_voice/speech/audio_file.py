@@ -24,7 +24,7 @@ def read_audio(path: str | Path, sample_rate: int) -> NDArray[np.float32]:
     """
     path = Path(path)
     if not path.is_file():
-        raise AudioError(*no_file(path))
+        raise AudioError(no_file(path), "check the path")
     if not path.stat().st_size:
         raise AudioError(f"{path.name} is empty", "record or copy it again")
     try:
