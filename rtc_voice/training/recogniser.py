@@ -82,14 +82,12 @@ def aligned(log_probabilities: NDArray[np.float32], said: Said) -> NDArray[np.in
     """
     if len(log_probabilities) < len(said.phones):
         return None
-    states, may_skip = [SILENCE], [False]
+    states = [SILENCE]
     for phone, ends_word in zip(said.phones, said.ends_word, strict=True):
         states += [phone, SILENCE] if ends_word else [phone]
-        may_skip += [False, True] if ends_word else [False]
     order = np.array(states)
     fits = np.where(order == UNKNOWN, _UNLIKELY, log_probabilities[:, np.maximum(order, 0)]).astype(np.float64)
-    leaps = np.concatenate([[False], may_skip[:-1]])  # over the state before
-    leaps[:2] = False
+    leaps = np.concatenate([[False, False], order[1:-1] == SILENCE])  # over the silence before
     total = np.full(len(order), -np.inf)
     total[:2] = fits[0, :2]  # speech may begin at once
     steps = np.zeros(fits.shape, np.int64)

@@ -54,8 +54,10 @@ def hear_phones(voices: VoiceSet, output: Path) -> Iterator[int]:
 
     Lines already there from an interrupted run are not made again.
     """
-    model = ASRModel(model_sample_rate=_HEARD_RATE)
     done = len(output.read_text(encoding="utf-8").splitlines()) if output.is_file() else 0
+    if done == len(voices.entries):
+        return
+    model = ASRModel(model_sample_rate=_HEARD_RATE)
     for number, entry in enumerate(voices.entries[done:], done + 1):
         sound = resample_poly(voices.target(number - 1, 0, entry.rows), 2, 3).astype(np.float32)
         frames = model(sound, _HEARD_RATE).frame_token_ids
@@ -157,13 +159,15 @@ class _Training:
     @torch.inference_mode()
     def _heard(self, index: int) -> Tensor:
         """What the averaged network finds in a recording, ``[F, phones]``."""
-        rows = torch.from_numpy(self.voices.features(index, 0, self.voices.entries[index].rows)).to(self.device)
-        found: Tensor = self.average.network(to_features(rows.unsqueeze(0)))[0]
+        found: Tensor = self.average.network(self._whole(index).each(lambda t: t.to(self.device)))[0]
         return found.cpu()
 
-    def _is_quiet(self, index: int) -> NDArray[np.bool_]:
+    def _whole(self, index: int) -> Features:
         rows = torch.from_numpy(self.voices.features(index, 0, self.voices.entries[index].rows))
-        levels = level(rows[:, :HEARD_BANDS]).numpy()
+        return to_features(rows.unsqueeze(0))
+
+    def _is_quiet(self, index: int) -> NDArray[np.bool_]:
+        levels = level(self._whole(index).envelope[0, :, :HEARD_BANDS]).numpy()
         quiet: NDArray[np.bool_] = levels < np.quantile(levels, 0.9) - _QUIET
         return quiet
 
@@ -182,6 +186,7 @@ def _numbered(heard: Path) -> tuple[list[Said], int]:
 
 
 def _said(heard: list[tuple[str, int]], numbers: dict[str, int]) -> Said:
+    """What hama heard in one recording, in numbers; its word ends are no phones."""
     following = [*heard[1:], (_WORD_END, 0)]
     phones = [
         (numbers.get(name, UNKNOWN), after == _WORD_END, row)
